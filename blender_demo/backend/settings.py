@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a take is generated with. Torch-free: made by operators and the command line, read by the worker."""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from .errors import DemoError
+from .motion.factors import FACTORS
+
+__all__ = ["FactorControl", "GenerationSettings"]
+
+
+@dataclass(frozen=True)
+class FactorControl:
+    """How one factor is sampled and scaled.
+
+    guidance: classifier-free guidance strength on the audio; 1 is none.
+    temperature: scale of the initial noise; 0 gives the most likely motion, 1 the full variety.
+    gain: scale of the factor's channels around rest.
+    seed_offset: added to the take's seed, so that one factor can be re-drawn while the others stay.
+    """
+
+    guidance: float = 1.0
+    temperature: float = 1.0
+    gain: float = 1.0
+    seed_offset: int = 0
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """All that, with the recording and the weights, determines a take.
+
+    seed: the take; the same seed gives the same motion on the same device.
+    steps: evaluations of the vector field.
+    device: "auto", "cuda", "mps" or "cpu".
+    factors: a FactorControl for each factor name.
+    """
+
+    seed: int = 0
+    steps: int = 5
+    device: str = "auto"
+    factors: dict[str, FactorControl] = field(default_factory=lambda: {factor.name: FactorControl() for factor in FACTORS})
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 100:
+            raise DemoError(f"Steps must be between 1 and 100, not {self.steps}.")
+        if self.device not in ("auto", "cuda", "mps", "cpu"):
+            raise DemoError(f"Unknown device '{self.device}'. Use auto, cuda, mps or cpu.")
+        unknown = set(self.factors) - {factor.name for factor in FACTORS}
+        if unknown:
+            raise DemoError(f"Unknown factor '{sorted(unknown)[0]}'. The factors are {', '.join(f.name for f in FACTORS)}.")
+        for name, control in self.factors.items():
+            for key, low, high in (("guidance", 0.0, 5.0), ("temperature", 0.0, 2.0), ("gain", 0.0, 4.0)):
+                value = getattr(control, key)
+                if not low <= value <= high:
+                    raise DemoError(f"{key.capitalize()} of {name} must be between {low:g} and {high:g}, not {value}.")
+
+    def control(self, factor: str) -> FactorControl:
+        """The control of one factor; the default one where none was given."""
+        return self.factors.get(factor, FactorControl())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "GenerationSettings":
+        """Settings from plain JSON values. Raises DemoError for a name that does not exist or a value of the wrong kind."""
+        known = {f.name for f in fields(cls)}
+        unknown = set(values) - known
+        if unknown:
+            raise DemoError(f"Unknown setting '{sorted(unknown)[0]}'. Known settings are {', '.join(sorted(known))}.")
+        try:
+            factors = {name: FactorControl(**control) for name, control in values.get("factors", {}).items()}
+            return cls(**{**values, "factors": factors} if "factors" in values else values)
+        except TypeError as error:
+            raise DemoError(f"The settings cannot be read: {error}.") from error
