@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The errors this project raises. Each message is one that an artist can act on: what is wrong, with which file, what to do."""
+"""The errors this project raises. Their messages help an artist: what is wrong, with which file, what to do."""
 
-__all__ = ["AudioError", "BakeError", "ClipError", "DemoError", "JobCancelled", "RigError", "WeightsError", "WorkerError"]
+__all__ = [
+    "AudioError", "BakeError", "ClipError", "DemoError", "JobCancelled", "RigError", "WeightsError", "WorkerError",
+]
 
 
 class DemoError(Exception):

@@ -39,7 +39,7 @@ class GenerationSettings:
     seed: int = 0
     steps: int = 5
     device: str = "auto"
-    factors: dict[str, FactorControl] = field(default_factory=lambda: {factor.name: FactorControl() for factor in FACTORS})
+    factors: dict[str, FactorControl] = field(default_factory=lambda: {f.name: FactorControl() for f in FACTORS})
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 100:
@@ -48,7 +48,8 @@ class GenerationSettings:
             raise DemoError(f"Unknown device '{self.device}'. Use auto, cuda, mps or cpu.")
         unknown = set(self.factors) - {factor.name for factor in FACTORS}
         if unknown:
-            raise DemoError(f"Unknown factor '{sorted(unknown)[0]}'. The factors are {', '.join(f.name for f in FACTORS)}.")
+            known = ", ".join(factor.name for factor in FACTORS)
+            raise DemoError(f"Unknown factor '{sorted(unknown)[0]}'. The factors are {known}.")
         for name, control in self.factors.items():
             for key, low, high in (("guidance", 0.0, 5.0), ("temperature", 0.0, 2.0), ("gain", 0.0, 4.0)):
                 value = getattr(control, key)
@@ -65,7 +66,7 @@ class GenerationSettings:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "GenerationSettings":
-        """Settings from plain JSON values. Raises DemoError for a name that does not exist or a value of the wrong kind."""
+        """Settings from plain JSON values. Raises DemoError for an unknown name or a value of the wrong kind."""
         known = {f.name for f in fields(cls)}
         unknown = set(values) - known
         if unknown:

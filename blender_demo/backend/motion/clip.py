@@ -44,7 +44,8 @@ class MotionClip:
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise ClipError(f"A motion clip needs a positive frame rate, not {self.fps}.")
         if self.channels.ndim != 2 or self.channels.shape[1] != len(self.names):
-            raise ClipError(f"A motion clip needs one column per channel: {self.channels.shape} for {len(self.names)} names.")
+            shape = self.channels.shape
+            raise ClipError(f"A motion clip needs one column per channel: {shape} for {len(self.names)} names.")
         if len(set(self.names)) != len(self.names):
             raise ClipError("A motion clip names one of its channels twice.")
         if not np.isfinite(self.channels).all():
@@ -93,7 +94,10 @@ class MotionClip:
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
-            raise ClipError(f"Cannot write the motion clip {path}: {error.strerror or error}. Choose a folder you may write to.") from error
+            cause = error.strerror or error
+            raise ClipError(
+                f"Cannot write the motion clip {path}: {cause}. Choose a folder you may write to."
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> "MotionClip":
@@ -118,4 +122,6 @@ class MotionClip:
                 )
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ClipError(f"{path} is not a motion clip, or it is damaged. Generate it again.") from error
-        raise ClipError(f"{path} was written by a newer version of this add-on (clip format {version}). Update the add-on.")
+        raise ClipError(
+            f"{path} was written by a newer version of this add-on (clip format {version}). Update the add-on."
+        )

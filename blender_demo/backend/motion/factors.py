@@ -6,11 +6,12 @@ Everything else in the project derives its names and indices from here; there is
 Conventions
     ARKit weights are 0..1. Left and right are the character's own.
     Head frame: x to the viewer's right (the character's left), y up, z towards the viewer.
-    Angles are in radians, with the signs of Live Link Face: yaw > 0 turns to the character's right, pitch > 0 looks down;
-    roll > 0 tips the crown towards the character's right shoulder. Rotations apply roll first, then pitch, then yaw.
+    Angles are in radians, with the signs of Live Link Face: yaw > 0 turns to the character's right, pitch > 0 looks
+    down; roll > 0 tips the crown towards the character's right shoulder. Rotations apply roll first, then pitch,
+    then yaw.
     Translations are in head heights (chin to crown) along the head frame's axes.
-    Gaze is relative to the head. One unit of an eyeLook weight is EYE_LOOK_YAW_RAD or EYE_LOOK_PITCH_RAD of eye rotation
-    (fitted to Live Link Face recordings, which carry both).
+    Gaze is relative to the head. One unit of an eyeLook weight is EYE_LOOK_YAW_RAD or EYE_LOOK_PITCH_RAD of eye
+    rotation (fitted to Live Link Face recordings, which carry both).
 """
 
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "ARKIT_NAMES", "CHANNELS", "CHANNEL_INDEX", "EYE_LOOK_PITCH_RAD", "EYE_LOOK_YAW_RAD", "FACTORS", "FACTOR_INDEX", "LATENT_DIM",
-    "LIMITS", "MODEL_FPS", "Factor", "channel_slice", "eye_look_from_gaze", "gaze_from_eye_look", "latent_slice",
+    "ARKIT_NAMES", "CHANNELS", "CHANNEL_INDEX", "EYE_LOOK_PITCH_RAD", "EYE_LOOK_YAW_RAD", "FACTORS", "FACTOR_INDEX",
+    "LATENT_DIM", "LIMITS", "MODEL_FPS", "Factor", "channel_slice", "eye_look_from_gaze", "gaze_from_eye_look",
+    "latent_slice",
 ]
 
 MODEL_FPS: Final = 30.0
@@ -96,16 +98,15 @@ def latent_slice(factor: str) -> slice:
 
 
 def eye_look_from_gaze(gaze: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights of the eight eyeLook channels, (T, 8) in channel order, that turn both eyes by `gaze` (T, 2) yaw and pitch in radians."""
+    """Weights (T, 8) of the eyeLook channels, in channel order, that turn both eyes by `gaze` (T, 2) in radians."""
     right = gaze[:, 0] / EYE_LOOK_YAW_RAD
     down = gaze[:, 1] / EYE_LOOK_PITCH_RAD
-    by_name = {"eyeLookUp": (-down, -down), "eyeLookDown": (down, down), "eyeLookIn": (right, -right), "eyeLookOut": (-right, right)}
-    columns = [column for stem in ("eyeLookUp", "eyeLookDown", "eyeLookIn", "eyeLookOut") for column in by_name[stem]]
-    return np.clip(np.stack(columns, axis=1), 0.0, 1.0).astype(np.float32)
+    up_down_in_out = (-down, -down, down, down, right, -right, -right, right)
+    return np.clip(np.stack(up_down_in_out, axis=1), 0.0, 1.0).astype(np.float32)
 
 
 def gaze_from_eye_look(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Gaze (T, 2), yaw and pitch in radians, mean of both eyes, from the eight eyeLook channels (T, 8) in channel order."""
+    """Gaze (T, 2), yaw and pitch in radians, mean of both eyes, from the eyeLook channels (T, 8) in channel order."""
     up, down, into, out = (weights[:, i : i + 2] for i in (0, 2, 4, 6))
     yaw = 0.5 * (into[:, 0] - out[:, 0] + out[:, 1] - into[:, 1]) * EYE_LOOK_YAW_RAD
     pitch = (down - up).mean(axis=1) * EYE_LOOK_PITCH_RAD
