@@ -37,7 +37,7 @@ def main() -> int:
     missing = _missing_libraries()
     if missing and not _install_libraries(missing):
         packages = " ".join(missing)
-        return _fail(f"Blender needs system libraries that are not here. On Debian or Ubuntu: apt-get install {packages}")
+        return _fail(f"Blender needs system libraries that are not here. On Debian: apt-get install {packages}")
     folder = ROOT / arguments.venv
     python = folder / "bin" / "python"
     if not python.exists():
@@ -50,7 +50,7 @@ def main() -> int:
             _pip(python, "--requirement", str(ROOT / "constraints.txt"))
         subprocess.run([python, "-c", "import bpy; print('Blender', bpy.app.version_string, 'is ready.')"], check=True)
     except subprocess.CalledProcessError as error:
-        return _fail(f"The environment {arguments.venv} could not be set up (exit status {error.returncode}, see above).")
+        return _fail(f"{arguments.venv} could not be set up: exit status {error.returncode}, see above.")
     return 0
 
 
