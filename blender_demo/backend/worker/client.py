@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parent's side: a worker that is started on demand, and one job for it.
+
+No torch, no bpy, nothing here blocks but what says so.
+"""
+
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Final
+
+from .. import errors
+from ..errors import DemoError, JobCancelled, WorkerError
+from ..motion.clip import MotionClip
+from ..settings import GenerationSettings
+from .process import OTHER_PYTHON, ChildProcess
+from .protocol import Cancel, Done, Failed, Generate, Hello, Message, Progress, Ready
+
+__all__ = ["GenerationJob", "JobState", "Worker"]
+
+_BOOTSTRAP: Final = Path(__file__).with_name("bootstrap.py")
+_PACKAGE_PARENT: Final = Path(__file__).parents[2]
+_POLL_S: Final = 0.02
+_MAX_STARTS: Final = 3
+_NEXT: Final = "The next generation starts a new worker; if it happens again, use a shorter range or another device."
+
+
+class Worker:
+    """Supervises one child process: started by the first job, kept warm for the next ones, replaced when it has died or
+    left.
+
+    python: the interpreter it runs in. site_dirs: folders of packages it needs besides its own.
+    idle_timeout_s: the child leaves after so long without a job. start_timeout_s: until PyTorch is imported.
+    cancel_grace_s: how long a cancelled job may take to notice before the child is killed.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        site_dirs: Sequence[Path] = (),
+        idle_timeout_s: float = 300.0,
+        *,
+        start_timeout_s: float = 180.0,
+        cancel_grace_s: float = 5.0,
+        script: Path = _BOOTSTRAP,
+    ) -> None:
+        self.python = Path(python)
+        self.site_dirs = tuple(site_dirs)
+        self.idle_timeout_s = idle_timeout_s
+        self.start_timeout_s = start_timeout_s
+        self.cancel_grace_s = cancel_grace_s
+        self.hello: dict[str, Any] | None = None
+        self._script = script
+        self._child: ChildProcess | None = None
+        self._started = 0.0
+        self._last_job = 0
+        self._backlog: deque[Message | WorkerError | None] = deque()
+        self._owner: weakref.ref[GenerationJob] | None = None
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a child process is running, ready or not."""
+        return self._child is not None and self._child.alive
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None where there is none."""
+        return self._child.pid if self._child and self._child.alive else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the child has imported PyTorch and takes jobs."""
+        return self.hello is not None and "torch" in self.hello
+
+    def start(self) -> None:
+        """Start the child unless one is running. Does not wait for it. Raises WorkerError when the system refuses."""
+        if self.alive:
+            return
+        self.close()
+        site_options = [option for folder in self.site_dirs for option in ("--site-dir", str(folder))]
+        self._child = ChildProcess([
+            str(self.python), "-I", "-X", "utf8", str(self._script), str(_PACKAGE_PARENT), *site_options,
+            "--idle-timeout-s", str(self.idle_timeout_s),
+        ])
+        self._started = time.monotonic()
+
+    def wait_until_ready(self) -> dict[str, Any]:
+        """Block until the child can take jobs.
+
+        Returns `hello`: python, torch, device, seconds, pid. Raises WorkerError.
+        """
+        self.start()
+        while not self.ready:
+            self.receive()
+            time.sleep(_POLL_S)
+        return self.hello or {}
+
+    def close(self) -> None:
+        """End the child, if any, and remove its folder. A job under way fails. Blocks for a few seconds at worst."""
+        if self._child:
+            self._child.end()
+        self._child, self.hello = None, None
+        self._backlog.clear()
+
+    def kill(self) -> None:
+        """End the child at once."""
+        if self._child:
+            self._child.kill()
+        self.close()
+
+    def claim(self, job: "GenerationJob") -> bool:
+        """Make `job` the one that is worked on; False while another one is under way.
+
+        A job that nobody holds any more is given up.
+        """
+        if self._owner:
+            owner = self._owner()
+            if owner is None:
+                self.send(Cancel(self._last_job))
+            elif owner is not job and not owner.finished:
+                return False
+        self._owner = weakref.ref(job)
+        return True
+
+    def submit(
+        self, audio: Path, settings: GenerationSettings, start_s: float, duration_s: float | None
+    ) -> tuple[int, Path]:
+        """Hand a job to the child, which must be ready. Returns its number and where its clip will lie."""
+        if self._child is None:
+            raise WorkerError("The worker process is not running.")
+        self._last_job += 1
+        out = self._child.folder / f"take_{self._last_job}.npz"
+        self.send(Generate(self._last_job, str(audio), settings.to_json(), start_s, duration_s, str(out)))
+        return self._last_job, out
+
+    def send(self, message: Message) -> None:
+        """Send a message to the child, if there is one."""
+        if self._child:
+            self._child.send(message)
+
+    def receive(self) -> list[Progress | Done | Failed]:
+        """What the child has said about its jobs since the last call; never waits.
+
+        Raises WorkerError when it has died, or will not start.
+        """
+        if self._child is None:
+            raise WorkerError("The worker process is not running.")
+        while not self._child.inbox.empty():
+            self._backlog.append(self._child.inbox.get_nowait())
+        messages: list[Progress | Done | Failed] = []
+        while self._backlog:
+            message = self._backlog.popleft()
+            if isinstance(message, Hello):
+                self.hello = asdict(message)
+            elif isinstance(message, Ready):
+                self.hello = {**(self.hello or {}), **asdict(message)}
+            elif isinstance(message, Progress | Done | Failed) and message.job:
+                messages.append(message)
+            elif messages:
+                self._backlog.appendleft(message)  # what came before the end is worth having: tell of the end next time
+                return messages
+            else:
+                raise self._ended(message)
+        if not self.ready and time.monotonic() - self._started > self.start_timeout_s:
+            raise self._ended(WorkerError(f"The worker process did not start within {self.start_timeout_s:g} seconds."))
+        return messages
+
+    def _ended(self, reason: Message | WorkerError | None) -> WorkerError:
+        """Clear up after a child that has ended, or has to, and say why."""
+        assert self._child is not None
+        status, epitaph, was_ready = self._child.exit_status, self._child.epitaph(), self.ready
+        self.kill()
+        if isinstance(reason, WorkerError):
+            return WorkerError(f"{reason} {epitaph}")
+        if isinstance(reason, Failed):
+            return WorkerError(reason.message)
+        if status == 0:
+            return _LeftByItselfError("The worker process left before it could take the job. Try again.")
+        if was_ready:
+            return WorkerError(f"The worker process died: {epitaph}\n{_NEXT}")
+        return WorkerError(f"The worker process cannot start with the Python {self.python}: {epitaph}\n{OTHER_PYTHON}")
+
+
+class _LeftByItselfError(WorkerError):
+    """The child's idle time ran out just as a job came."""
+
+
+class JobState(Enum):
+    """WAITING for the worker to be free, STARTING it, RUNNING; the other three are final."""
+
+    WAITING = auto()
+    STARTING = auto()
+    RUNNING = auto()
+    DONE = auto()
+    FAILED = auto()
+    CANCELLED = auto()
+
+
+class GenerationJob:
+    """One take in the making. Driven by `step` from a timer or by `run`, with the same result.
+
+    stage, progress (0..1, never falling): what to show. notes: sentences for the artist. timings: seconds by stage.
+    peak_memory_bytes: of the worker so far, 0 where unknown. clip, error: the outcome.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        audio: Path,
+        settings: GenerationSettings,
+        start_s: float = 0.0,
+        duration_s: float | None = None,
+    ) -> None:
+        self.worker = worker
+        self.audio = Path(audio).absolute()
+        self.settings = settings
+        self.start_s = start_s
+        self.duration_s = duration_s
+        self.state = JobState.WAITING
+        self.stage = ""
+        self.progress = 0.0
+        self.notes: list[str] = []
+        self.timings: dict[str, float] = {}
+        self.peak_memory_bytes = 0
+        self.device = ""
+        self.clip: MotionClip | None = None
+        self.error: DemoError | None = None
+        self._number = 0
+        self._out = Path()
+        self._starts = 0
+        self._cancel_deadline: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the state is final."""
+        return self.state in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+    def step(self) -> bool:
+        """Go on as far as possible without waiting.
+
+        Returns True when finished; never raises a DemoError but keeps it in `error`.
+        """
+        if self.finished:
+            return True
+        try:
+            self._advance()
+        except _LeftByItselfError as error:
+            if self._starts >= _MAX_STARTS:
+                self._finish(JobState.FAILED, error)
+            else:
+                self.state = JobState.WAITING
+        except DemoError as error:
+            self._finish(JobState.FAILED, error)
+        return self.finished
+
+    def cancel(self) -> None:
+        """Ask for the end. A running job ends a moment later; the worker stays warm for the next one."""
+        if self.state is JobState.RUNNING:
+            self.worker.send(Cancel(self._number))
+            self._cancel_deadline = time.monotonic() + self.worker.cancel_grace_s
+        elif not self.finished:
+            self._finish(JobState.CANCELLED, JobCancelled("The generation was cancelled."))
+
+    def run(self, on_progress: "Callable[[GenerationJob], None] | None" = None) -> MotionClip:
+        """Step until finished, calling `on_progress` after each step. Returns the clip, or raises what went wrong."""
+        try:
+            while not self.step():
+                if on_progress:
+                    on_progress(self)
+                time.sleep(_POLL_S)
+        except BaseException:  # Ctrl-C, or an error in on_progress: nobody waits for the job any more
+            self.cancel()
+            raise
+        if on_progress:
+            on_progress(self)
+        if self.clip is None:
+            raise self.error or WorkerError("The generation ended without a result.")
+        return self.clip
+
+    def _advance(self) -> None:
+        if self.state is JobState.WAITING and self.worker.claim(self):
+            self._starts += 1
+            self.state, self.stage = JobState.STARTING, "start"
+            self.worker.start()
+        if self.state is JobState.STARTING:
+            self.worker.receive()
+            if self.worker.ready:
+                self._number, self._out = self.worker.submit(self.audio, self.settings, self.start_s, self.duration_s)
+                self.state = JobState.RUNNING
+        elif self.state is JobState.RUNNING:
+            self._listen()
+
+    def _listen(self) -> None:
+        for message in self.worker.receive():
+            if message.job != self._number:
+                continue
+            if isinstance(message, Progress):
+                self.stage, self.progress = message.stage, max(self.progress, message.fraction)
+            elif self._cancel_deadline is not None:
+                self._finish(JobState.CANCELLED, JobCancelled("The generation was cancelled."))
+            elif isinstance(message, Failed):
+                kind = getattr(errors, message.kind) if message.kind in errors.__all__ else WorkerError
+                self._finish(JobState.FAILED, kind(message.message))
+            else:
+                self._collect(message)
+        if not self.finished and self._cancel_deadline is not None and time.monotonic() > self._cancel_deadline:
+            self.worker.kill()
+            self._finish(JobState.CANCELLED, JobCancelled("The generation was cancelled."))
+
+    def _collect(self, done: Done) -> None:
+        clip = MotionClip.load(self._out)
+        self._out.unlink(missing_ok=True)
+        self.clip, self.device, self.timings, self.notes = clip, done.device, done.timings, done.notes
+        self.peak_memory_bytes, self.progress = done.peak_memory_bytes, 1.0
+        self._finish(JobState.DONE, None)
+
+    def _finish(self, state: JobState, error: DemoError | None) -> None:
+        self.state, self.error = state, error

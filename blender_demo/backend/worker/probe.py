@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the worker's Python has of what the worker needs.
+
+Standard library only, so that it can report on a Python that has nothing.
+"""
+
+import importlib
+import json
+import sys
+import traceback
+from typing import Any, Final
+
+__all__ = ["ERROR_PREFIX", "NEEDED", "best_device", "main", "probe", "summary"]
+
+NEEDED: Final = ("torch", "numpy", "scipy", "soundfile", "safetensors")
+"""Packages the worker imports."""
+
+ERROR_PREFIX: Final = "error: "
+
+
+def probe() -> dict[str, str]:
+    """Version of each needed package by name, of "python", and "device"; a package that does not import has its error
+    after ERROR_PREFIX.
+    """
+    found = {"python": sys.version.split()[0]}
+    for name in NEEDED:
+        try:
+            found[name] = str(importlib.import_module(name).__version__)
+        except Exception as error:  # a broken install fails in many ways, not by ImportError alone
+            found[name] = ERROR_PREFIX + summary(error)
+    if not found["torch"].startswith(ERROR_PREFIX):
+        found["device"] = best_device(sys.modules["torch"])
+    return found
+
+
+def best_device(torch: Any) -> str:
+    """The device that "auto" means: "cuda", "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def summary(error: BaseException) -> str:
+    """Kind and message of an error in one line, without a full stop."""
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1].rstrip(".")
+
+
+def main() -> int:
+    """Print the report as JSON, as the last line of stdout. Returns the exit status."""
+    print("\n" + json.dumps(probe()))
+    return 0

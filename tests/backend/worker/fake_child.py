@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A worker process for tests: the real server with a FAKE generator, which makes motion out of arithmetic instead of a
+network.
+
+Started like `bootstrap.py`. What the fake does is chosen by the name of the audio file it is given.
+"""
+
+import ctypes
+import importlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+
+class FakeGenerator:
+    """Stands in for `pipeline.Generator`."""
+
+    def __init__(self, device):
+        self.device = device
+        self.made_at = time.monotonic_ns()
+
+    def generate(self, audio, settings, progress, start_s=0.0, duration_s=None):
+        np = importlib.import_module("numpy")
+        errors = importlib.import_module("backend.errors")
+        clip = importlib.import_module("backend.motion.clip")
+        names = importlib.import_module("backend.motion.factors").CHANNELS
+        behaviour = Path(audio).stem
+        print("a print from inside the generator")
+        ctypes.CDLL(None).puts(b"a line from C")
+        ctypes.CDLL(None).fflush(None)
+        if behaviour == "weights":
+            raise errors.WeightsError("The checkpoint flow.safetensors is damaged. Install the add-on again.")
+        if behaviour == "bug":
+            raise ZeroDivisionError("division by zero")
+        if behaviour == "memory":
+            raise MemoryError
+        if behaviour == "suicide":
+            progress("flow", 0.3)
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if behaviour == "deaf":
+            progress("flow", 0.3)
+            time.sleep(3600)
+        frames = 3000 if behaviour == "long" else 60
+        for stage, low in (("audio", 0.0), ("flow", 0.2), ("decode", 0.8)):
+            for i in range(frames // 3):
+                progress(stage, low + 0.2 * i / frames)
+                time.sleep(0.02 if behaviour == "long" else 0.0)
+        random = np.random.default_rng(settings.seed)
+        values = random.random((frames, len(names)), dtype=np.float32)
+        notes = ("a note",) if behaviour == "noted" else ()
+        result = clip.MotionClip(30.0, values, audio_hash=f"{start_s}-{duration_s}", settings={"made_at": self.made_at})
+        timings = {"audio": 0.1, "flow": 0.2, "decode": 0.3}
+        return SimpleNamespace(clip=result, timings=timings, device="cpu", notes=notes)
+
+
+def main(argv):
+    package_parent = Path(argv[0])
+    sys.path.insert(0, str(package_parent))
+    server = importlib.import_module("backend.worker.server")
+    return server.main(argv[1:], time.monotonic(), make_generator=FakeGenerator)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
