@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every difference between Blender 4.2 and 5.2 that this add-on meets, and the only place that asks for the version."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import bpy
+
+__all__ = [
+    "EEVEE", "HAS_SLOTS", "action_curves", "assign_slot", "cache_folder", "new_curves", "register_cli_command", "sequencer_scene",
+    "sound_strips", "strip_times", "unregister_cli_command",
+]
+
+HAS_SLOTS: Final = bpy.app.version >= (4, 4, 0)
+"""Whether one Action can animate several data-blocks, each through a slot."""
+
+EEVEE: Final = "BLENDER_EEVEE" if bpy.app.version >= (5, 0, 0) else "BLENDER_EEVEE_NEXT"
+"""Identifier of the EEVEE render engine."""
+
+
+def new_curves(action: bpy.types.Action, id_type: str, slot_name: str) -> tuple[Any, Any]:
+    """The empty curve collection for one data-block of `id_type` ('KEY', 'OBJECT'), and its slot (None before Blender 4.4)."""
+    if not HAS_SLOTS:
+        action.id_root = id_type  # pyright: ignore[reportAttributeAccessIssue]
+        return action.fcurves, None  # pyright: ignore[reportAttributeAccessIssue]
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    slot = action.slots.new(id_type=id_type, name=slot_name)  # pyright: ignore[reportArgumentType]
+    return strip.channelbag(slot, ensure=True).fcurves, slot  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def action_curves(action: bpy.types.Action, slot: Any) -> Iterator[bpy.types.FCurve]:
+    """The curves of an Action that animate whatever `slot` is assigned to; all of them before Blender 4.4."""
+    if not HAS_SLOTS:
+        yield from action.fcurves  # pyright: ignore[reportAttributeAccessIssue]
+        return
+    if slot is None:
+        return
+    for layer in action.layers:
+        for strip in layer.strips:
+            bag = strip.channelbag(slot)  # pyright: ignore[reportAttributeAccessIssue]
+            if bag is not None:
+                yield from bag.fcurves
+
+
+def assign_slot(owner: Any, slot: Any) -> None:
+    """Tell an NLA strip, or animation data, which slot of its Action to use. Nothing to do before Blender 4.4."""
+    if HAS_SLOTS:
+        owner.action_slot = slot
+
+
+def slot_of(owner: Any) -> Any:
+    """The slot that an NLA strip, or animation data, uses; None before Blender 4.4."""
+    return owner.action_slot if HAS_SLOTS else None
+
+
+def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """The scene whose sequencer is shown; from Blender 5.0 this may be another than the active one."""
+    return getattr(context, "sequencer_scene", None) or context.scene
+
+
+def sound_strips(scene: bpy.types.Scene) -> list[Any]:
+    """The sound strips of a scene's sequencer, those inside meta strips left out."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # pyright: ignore[reportAttributeAccessIssue]
+    return [strip for strip in strips if strip.type == "SOUND"]
+
+
+def strip_times(strip: Any) -> tuple[float, float, float]:
+    """Scene frames of a strip: where its file begins, where it starts to be heard, where it ends."""
+    if hasattr(strip, "content_start"):
+        return float(strip.content_start), float(strip.left_handle), float(strip.right_handle)
+    return float(strip.frame_start), float(strip.frame_final_start), float(strip.frame_final_end)
+
+
+def cache_folder(package: str, name: str) -> Path:
+    """A folder this add-on may write to: the extension's own user folder, or a temporary one when it is not installed as an extension."""
+    try:
+        return Path(bpy.utils.extension_path_user(package, path=name, create=True))
+    except ValueError:
+        folder = Path(tempfile.gettempdir()) / "demo_for_blender" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def register_cli_command(name: str, function: Callable[[list[str]], int]) -> Any:
+    """Make `blender --command <name>` call `function`; the return value is for `unregister_cli_command`."""
+    return bpy.utils.register_cli_command(name, function)
+
+
+def unregister_cli_command(handle: Any) -> None:
+    """Undo `register_cli_command`."""
+    bpy.utils.unregister_cli_command(handle)

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Actions and NLA tracks that this add-on makes, finds again and removes; with `compat` the only place that knows how Blender stores them.
+
+A take is one Action with a slot for each pair of data-block and factor (before Blender 4.4 one Action for each pair), laid out as one
+strip on the data-block's track of that factor. Beneath lies one rest track, which holds what the properties were before the first
+take, so that a muted factor goes back to that. What carries no marker of this add-on is never changed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import compat
+
+__all__ = [
+    "MARKER", "REST", "TRACK_PREFIX", "Curve", "CurveId", "Layer", "TakeRange", "active_paths", "hidden_by_solo", "nla_paths", "own_tracks", "push_down",
+    "remove_takes", "rest_values", "takes", "write_rest", "write_take",
+]
+
+MARKER: Final = "demo_take"
+"""Custom property of each Action this add-on makes: the name of its take."""
+
+TRACK_PREFIX: Final = "DEMO "
+REST: Final = "rest"
+
+CurveId = tuple[str, int]
+"""RNA path and array index of an animated property."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Keys of one property: `frames` and `values`, both (K,), joined by straight lines."""
+
+    path: str
+    index: int
+    frames: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One factor on one data-block: what becomes one slot and one strip.
+
+    blend: how the strip goes over the tracks beneath it; 'REPLACE' or 'COMBINE'.
+    """
+
+    block: Any
+    factor: str
+    curves: tuple[Curve, ...]
+    blend: str = "REPLACE"
+
+
+@dataclass(frozen=True)
+class TakeRange:
+    """A take found on a character: its name, and the scene frames its strips cover."""
+
+    name: str
+    start: float
+    end: float
+
+
+def _id_type(block: bpy.types.ID) -> str:
+    return "KEY" if isinstance(block, bpy.types.Key) else "OBJECT"
+
+
+def _fill(curve: bpy.types.FCurve, data: Curve) -> None:
+    """Write all keys of a curve at once, with linear interpolation."""
+    points = curve.keyframe_points
+    points.add(len(data.frames))
+    points.foreach_set("co", np.stack([data.frames, data.values], axis=1).astype(np.float32).ravel())
+    linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value  # pyright: ignore
+    points.foreach_set("interpolation", np.full(len(data.frames), linear, np.int32))
+    curve.update()
+
+
+def _new_action(name: str, take: str) -> bpy.types.Action:
+    action = bpy.data.actions.new(name)
+    action[MARKER] = take
+    return action
+
+
+def _lay_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, slot: Any, span: tuple[float, float]) -> bpy.types.NlaStrip:
+    """One strip over `span`, whose Action keeps its own frame numbers. Everything is set: Blender measured the range before it knew the slot."""
+    strip = track.strips.new(name, int(np.floor(span[0])), action)
+    compat.assign_slot(strip, slot)
+    strip.use_sync_length = False
+    strip.scale = strip.repeat = 1.0
+    strip.action_frame_end = max(span[1], strip.action_frame_start + 1.0)  # Blender keeps the end behind the start at every step
+    strip.action_frame_start, strip.action_frame_end = span
+    strip.frame_end = max(span[1], strip.frame_start + 1.0)
+    strip.frame_start, strip.frame_end = span
+    strip.scale = 1.0
+    strip.use_auto_blend = False
+    strip.blend_in = strip.blend_out = 0.0
+    strip.influence = 1.0
+    return strip
+
+
+def own_tracks(block: Any) -> list[bpy.types.NlaTrack]:
+    """The NLA tracks of a data-block that this add-on made: named so, and holding its Actions only."""
+    animation = block.animation_data
+    if animation is None:
+        return []
+    return [t for t in animation.nla_tracks if t.name.startswith(TRACK_PREFIX) and all(s.action and MARKER in s.action for s in t.strips)]
+
+
+def _track(block: Any, factor: str, span: tuple[float, float]) -> bpy.types.NlaTrack:
+    """This add-on's track for a factor with room for a strip over `span`; a new one on top where there is none."""
+    for track in own_tracks(block):
+        same = track.name.split(".")[0] == TRACK_PREFIX + factor
+        if same and all(strip.frame_end <= span[0] or strip.frame_start >= span[1] for strip in track.strips):
+            return track
+    track = block.animation_data.nla_tracks.new()
+    track.name = TRACK_PREFIX + factor
+    return track
+
+
+def _span(curves: Iterable[Curve]) -> tuple[float, float]:
+    frames = [curve.frames for curve in curves]
+    return min(float(f[0]) for f in frames), max(float(f[-1]) for f in frames)
+
+
+def write_take(take: str, layers: Sequence[Layer]) -> list[bpy.types.Action]:
+    """Put a take onto its data-blocks; the Actions made (one, or one per layer before Blender 4.4)."""
+    actions: list[bpy.types.Action] = []
+    slots: list[tuple[bpy.types.Action, Any]] = []
+    for layer in layers:
+        if not actions or not compat.HAS_SLOTS:
+            suffix = "" if compat.HAS_SLOTS else f" {layer.factor} {layer.block.name}"
+            actions.append(_new_action(f"{TRACK_PREFIX}{take}{suffix}", take))
+        slots.append((actions[-1], _write_curves(actions[-1], layer)))
+    for layer, (action, slot) in zip(layers, slots, strict=True):
+        if layer.block.animation_data is None:
+            layer.block.animation_data_create()
+        span = _span(layer.curves)
+        track = _track(layer.block, layer.factor, span)
+        strip = _lay_strip(track, f"{take} {layer.factor}", action, slot, span)
+        strip.extrapolation = "NOTHING"
+        strip.blend_type = layer.blend
+    return actions
+
+
+def _write_curves(action: bpy.types.Action, layer: Layer) -> Any:
+    """Fill an Action's curves for one layer; the slot they lie in."""
+    curves, slot = compat.new_curves(action, _id_type(layer.block), f"{layer.block.name} {layer.factor}")
+    for curve in layer.curves:
+        _fill(curves.new(curve.path, index=curve.index), curve)
+    return slot
+
+
+def write_rest(name: str, values: Sequence[tuple[Any, dict[CurveId, float]]], frame: float) -> None:
+    """Lay the rest track beneath the factors' tracks of each data-block, holding `values` for all time. Goes before `write_take`."""
+    for track in [_rest_track(block) for block, _ in values]:
+        for strip in list(track.strips):
+            _remove_strip(track, strip)
+    action: bpy.types.Action | None = None
+    for block, by_id in values:
+        if not by_id:
+            continue
+        if action is None or not compat.HAS_SLOTS:
+            action = _new_action(f"{TRACK_PREFIX}{REST} {name}", REST)
+        span = (frame, frame + 1.0)
+        keys = tuple(Curve(path, index, np.array(span), np.full(2, value)) for (path, index), value in by_id.items())
+        slot = _write_curves(action, Layer(block, REST, keys))
+        _lay_strip(_rest_track(block), REST, action, slot, span).extrapolation = "HOLD"
+
+
+def _rest_track(block: Any) -> bpy.types.NlaTrack:
+    """The rest track of a data-block; a new one where there is none yet."""
+    if block.animation_data is None:
+        block.animation_data_create()
+    track = next((track for track in own_tracks(block) if _is_rest(track)), None)
+    if track is None:
+        track = block.animation_data.nla_tracks.new()
+        track.name = TRACK_PREFIX + REST
+    return track
+
+
+def _is_rest(track: bpy.types.NlaTrack) -> bool:
+    return track.name.split(".")[0] == TRACK_PREFIX + REST
+
+
+def rest_values(block: Any) -> dict[CurveId, float]:
+    """What the rest track of a data-block holds; empty where there is none."""
+    return {
+        (curve.data_path, curve.array_index): curve.evaluate(strip.frame_start)
+        for track in own_tracks(block) if _is_rest(track)
+        for strip in track.strips
+        for curve in compat.action_curves(strip.action, compat.slot_of(strip))
+    }
+
+
+def takes(blocks: Iterable[Any]) -> list[TakeRange]:
+    """The takes on some data-blocks, by name."""
+    found: dict[str, TakeRange] = {}
+    for strip in (s for block in blocks for track in own_tracks(block) if not _is_rest(track) for s in track.strips):
+        name = str(strip.action[MARKER])
+        known = found.get(name, TakeRange(name, strip.frame_start, strip.frame_end))
+        found[name] = TakeRange(name, min(known.start, strip.frame_start), max(known.end, strip.frame_end))
+    return sorted(found.values(), key=lambda take: take.start)
+
+
+def _remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip) -> None:
+    action = strip.action
+    track.strips.remove(strip)
+    if action is not None and action.users == 0:
+        bpy.data.actions.remove(action)
+
+
+def remove_takes(blocks: Iterable[Any], names: set[str] | None = None) -> int:
+    """Remove the takes of these names, or all of them and the rest tracks; the number of strips removed."""
+    count = 0
+    for block in blocks:
+        for track in own_tracks(block):
+            for strip in list(track.strips):
+                if names is None or (str(strip.action[MARKER]) in names and not _is_rest(track)):
+                    _remove_strip(track, strip)
+                    count += 1
+            if not track.strips:
+                block.animation_data.nla_tracks.remove(track)
+        animation = block.animation_data
+        if names is None and animation is not None and not (animation.action or animation.nla_tracks or animation.drivers):
+            block.animation_data_clear()
+    return count
+
+
+def nla_paths(block: Any) -> set[CurveId]:
+    """The properties of a data-block that the artist's own NLA tracks animate."""
+    animation = block.animation_data
+    if animation is None:
+        return set()
+    own = {track.as_pointer() for track in own_tracks(block)}
+    strips = [strip for track in animation.nla_tracks if track.as_pointer() not in own for strip in track.strips if strip.action]
+    return {(c.data_path, c.array_index) for strip in strips for c in compat.action_curves(strip.action, compat.slot_of(strip))}
+
+
+def active_paths(block: Any) -> set[CurveId]:
+    """The properties of a data-block that its active Action animates, and so hides from the NLA."""
+    animation = block.animation_data
+    if animation is None or animation.action is None:
+        return set()
+    return {(c.data_path, c.array_index) for c in compat.action_curves(animation.action, compat.slot_of(animation))}
+
+
+def hidden_by_solo(block: Any) -> bool:
+    """Whether one of the artist's NLA tracks plays alone."""
+    own = {track.as_pointer() for track in own_tracks(block)}
+    return any(track.is_solo and track.as_pointer() not in own for track in block.animation_data.nla_tracks)
+
+
+def push_down(block: Any) -> str | None:
+    """Move the active Action of a data-block to an NLA track beneath this add-on's; the Action's name, None where there is none."""
+    animation = block.animation_data
+    if animation is None or animation.action is None:
+        return None
+    action, slot = animation.action, compat.slot_of(animation)
+    animation.action = None
+    rest = next((track for track in own_tracks(block) if _is_rest(track)), None)
+    track = animation.nla_tracks.new(prev=rest)
+    track.name = action.name
+    start, end = (float(frame) for frame in action.frame_range)
+    _lay_strip(track, action.name, action, slot, (start, max(end, start + 1.0))).extrapolation = "HOLD"
+    return action.name

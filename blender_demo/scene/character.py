@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A character: from any one of its objects to all its meshes with shape keys, its armature, and its eyes where they are objects."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import bpy
+from mathutils import Matrix
+
+from ..backend.errors import RigError
+
+__all__ = ["Character", "IdRef", "find_character", "rest_matrix", "shape_keys"]
+
+
+@dataclass(frozen=True)
+class IdRef:
+    """A data-block across undo and file loads, which invalidate every Python reference to it."""
+
+    name: str
+    session_uid: int
+
+    @classmethod
+    def of(cls, block: bpy.types.ID) -> "IdRef":
+        """A reference to `block`."""
+        return cls(block.name, block.session_uid)
+
+    def resolve(self) -> bpy.types.Object | None:
+        """The object, or None when it is gone or another one has taken its name."""
+        found = bpy.data.objects.get(self.name)
+        if found is not None and found.session_uid == self.session_uid:
+            return found
+        return next((o for o in bpy.data.objects if o.session_uid == self.session_uid), None)
+
+
+def shape_keys(mesh: bpy.types.Object) -> bpy.types.Key:
+    """The shape keys of one of a character's meshes."""
+    return mesh.data.shape_keys  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+
+
+@dataclass(frozen=True)
+class Character:
+    """The objects that belong together.
+
+    root: the armature, or the topmost parent where there is none.
+    meshes: those with shape keys, the one with most keys first.
+    armature: what poses the head, or None.
+    parts: every object of the character, root included.
+    """
+
+    root: bpy.types.Object
+    meshes: tuple[bpy.types.Object, ...]
+    armature: bpy.types.Object | None
+    parts: tuple[bpy.types.Object, ...]
+
+    @property
+    def name(self) -> str:
+        """What the artist calls it: the name of its root."""
+        return self.root.name
+
+    def object(self, name: str) -> bpy.types.Object | None:
+        """The part of that name."""
+        return next((part for part in self.parts if part.name == name), None)
+
+    def data_blocks(self) -> Iterator[bpy.types.ID]:
+        """Everything a bake may animate: the parts, and the shape keys of its meshes, each once."""
+        yield from self.parts
+        seen = set()
+        for mesh in self.meshes:
+            keys = shape_keys(mesh)
+            if keys.session_uid not in seen:
+                seen.add(keys.session_uid)
+                yield keys
+
+
+def _armature_of(obj: bpy.types.Object) -> bpy.types.Object | None:
+    """The armature that deforms or carries an object."""
+    found: bpy.types.Object | None = obj
+    while found is not None:
+        if found.type == "ARMATURE":
+            return found
+        deformer = found.find_armature() if found.type == "MESH" else None
+        if deformer is not None:
+            return deformer
+        found = found.parent
+    return None
+
+
+def _topmost(obj: bpy.types.Object) -> bpy.types.Object:
+    while obj.parent is not None:
+        obj = obj.parent
+    return obj
+
+
+def _has_keys(obj: bpy.types.Object) -> bool:
+    keys = getattr(obj.data, "shape_keys", None) if obj.type == "MESH" else None
+    return keys is not None and len(keys.key_blocks) > 1
+
+
+def find_character(obj: bpy.types.Object) -> Character:
+    """The character that `obj` (one of its meshes, its armature, its root) belongs to. Raises RigError where there is nothing to drive."""
+    armature = _armature_of(obj)
+    root = armature or _topmost(obj)
+    members = {root: None, **dict.fromkeys(root.children_recursive)}
+    if armature is not None:
+        members.update((o, None) for o in bpy.data.objects if o.type == "MESH" and o.find_armature() == armature)
+    elif not any(_has_keys(o) for o in members):
+        armature = next((o for o in members if o.type == "ARMATURE"), None)
+    parts = tuple(members)
+    meshes = sorted((o for o in parts if _has_keys(o)), key=lambda o: -len(shape_keys(o).key_blocks))
+    if not meshes and armature is None:
+        raise RigError(f"'{obj.name}' has no shape keys and no armature, so there is nothing to animate. Pick the face mesh of a character.")
+    return Character(root, tuple(meshes), armature, parts)
+
+
+def rest_matrix(obj: bpy.types.Object) -> Matrix:
+    """The object's matrix in world space with the armatures above it in rest position, whatever their pose is now."""
+    parent = obj.parent
+    if parent is None:
+        return obj.matrix_basis.copy()
+    above = rest_matrix(parent)
+    if obj.parent_type == "BONE" and parent.type == "ARMATURE" and obj.parent_bone in parent.data.bones:  # pyright: ignore
+        bone = parent.data.bones[obj.parent_bone]  # pyright: ignore[reportAttributeAccessIssue]
+        above = above @ bone.matrix_local @ Matrix.Translation((0.0, bone.length, 0.0))
+    return above @ obj.matrix_parent_inverse @ obj.matrix_basis

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a clip and a profile to the value of every property on every frame. Reads the scene and writes nothing."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backend.errors import BakeError
+from ..backend.motion.clip import MotionClip
+from ..backend.motion.factors import ARKIT_NAMES, FACTORS, LIMITS, eye_look_from_gaze, gaze_from_eye_look
+from . import rotations
+from .character import Character, shape_keys
+from .rig_profile import RigProfile, RotationBinding
+
+__all__ = ["BakeOptions", "FactorBake", "Plan", "Samples", "make_plan"]
+
+_FACTOR_OF: Final = {channel: factor.name for factor in FACTORS for channel in factor.channels}
+_EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
+_ROTATION_TOLERANCE: Final = 0.25
+"""Key tolerance of rotations over that of shape keys: a quarter of 0.002 in a quaternion is 0.06 degrees."""
+
+
+@dataclass(frozen=True)
+class FactorBake:
+    """How one factor goes onto the character.
+
+    include: whether it is baked at all.
+    gain: scale around rest.
+    blend: how its track goes over the artist's tracks beneath it: REPLACE, or COMBINE to add to them.
+    """
+
+    include: bool = True
+    gain: float = 1.0
+    blend: str = "REPLACE"
+
+
+def _default_factors() -> dict[str, FactorBake]:
+    return {factor.name: FactorBake(blend="COMBINE" if factor.name == "pose" else "REPLACE") for factor in FACTORS}
+
+
+@dataclass(frozen=True)
+class BakeOptions:
+    """start_frame: scene frame of the clip's first frame; may lie between frames.
+    take: the name of the take; a take of the same name, or one in the same place, is replaced.
+    tolerance: how far a curve may leave the clip to save keys, in shape key units.
+    ease_s: seconds before and after the clip in which the face leaves and finds its rest.
+    factors: for each factor how it is baked. Head motion adds to what the artist animated beneath it, the face replaces it.
+    """
+
+    start_frame: float = 1.0
+    take: str = "take"
+    tolerance: float = 0.002
+    ease_s: float = 0.2
+    factors: Mapping[str, FactorBake] = field(default_factory=_default_factors)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One property before its keys are chosen.
+
+    values: one for each frame, (T,).
+    tolerance: how far the curve may leave them.
+    neutral: what the property is when nothing moves it.
+    """
+
+    path: str
+    index: int
+    values: NDArray[np.float64]
+    tolerance: float
+    neutral: float = 0.0
+
+
+Plan = dict[tuple[Any, str], list[Samples]]
+"""For each data-block and factor the properties to animate."""
+
+
+def make_plan(clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions) -> tuple[Plan, list[str]]:
+    """The properties to animate with a value for each frame of the clip, and warnings for what had to be left alone. Raises BakeError."""
+    plan: Plan = defaultdict(list)
+    warnings: list[str] = []
+    values = _channels(clip, options)
+    for binding in profile.keys:
+        mesh = _part(character, binding.object)
+        factor = _FACTOR_OF[binding.channel]
+        if binding.channel not in values or not _included(options, factor):
+            continue
+        keys = shape_keys(mesh)
+        block = keys.key_blocks.get(binding.key) if keys is not None else None
+        if block is None:
+            raise BakeError(f"'{mesh.name}' has no shape key '{binding.key}' any more. Detect the character again.")
+        path = block.path_from_id("value")
+        if _is_driven(keys, path):
+            warnings.append(f"'{binding.key}' of '{mesh.name}' follows a driver and was left alone.")
+            continue
+        if block.mute:
+            warnings.append(f"The shape key '{binding.key}' of '{mesh.name}' is muted, so it will not show.")
+        weights = np.clip(binding.offset + binding.gain * values[binding.channel], block.slider_min, block.slider_max)
+        plan[keys, factor].append(Samples(path, 0, weights.astype(np.float64), options.tolerance))
+    for binding in profile.rotations:
+        factor, names = ("eyes", ("gazeYaw", "gazePitch", None)) if binding.role == "eye" else ("pose", ("headYaw", "headPitch", "headRoll"))
+        if names[0] not in values or not _included(options, factor):
+            continue
+        obj = _part(character, binding.object)
+        zero = np.zeros(len(clip), np.float32)
+        angles = rotations.from_angles(*(values.get(name, zero) if name else zero for name in names))
+        samples = _rotation_samples(obj, binding, angles, options.tolerance)
+        driven = [s for s in samples if _is_driven(obj, s.path)]
+        if driven:
+            warnings.append(f"The rotation of '{binding.bone or obj.name}' follows a driver and was left alone.")
+            continue
+        plan[obj, factor] += samples
+    return dict(plan), warnings
+
+
+def _included(options: BakeOptions, factor: str) -> bool:
+    return options.factors.get(factor, FactorBake()).include
+
+
+def _channels(clip: MotionClip, options: BakeOptions) -> dict[str, NDArray[np.float32]]:
+    """The clip's channels with each factor's gain, kept in their limits; gaze and eyeLook each made from the other where a clip has one only."""
+    values = {name: clip[name] for name in clip.names if name in LIMITS}
+    gaze = ("gazeYaw", "gazePitch")
+    if not set(gaze) & set(values) and set(_EYE_LOOK) <= set(values):
+        values.update(zip(gaze, gaze_from_eye_look(np.stack([values[name] for name in _EYE_LOOK], axis=1)).T, strict=True))
+    elif set(gaze) <= set(values) and not set(_EYE_LOOK) & set(values):
+        values.update(zip(_EYE_LOOK, eye_look_from_gaze(np.stack([values[name] for name in gaze], axis=1)).T, strict=True))
+    gains = {name: options.factors.get(_FACTOR_OF[name], FactorBake()).gain for name in values}
+    return {name: np.clip(gains[name] * channel, *LIMITS[name]) for name, channel in values.items()}
+
+
+def _part(character: Character, name: str) -> bpy.types.Object:
+    part = character.object(name)
+    if part is None:
+        raise BakeError(f"The profile names '{name}', which is no part of '{character.name}'. Detect the character again.")
+    return part
+
+
+def _is_driven(block: Any, path: str) -> bool:
+    animation = block.animation_data
+    return animation is not None and any(driver.data_path == path for driver in animation.drivers)
+
+
+def _rotation_samples(obj: bpy.types.Object, binding: RotationBinding, angles: NDArray[np.float64], tolerance: float) -> list[Samples]:
+    """The rotation property of a bone or object, by component. Angles are (T, 4) quaternions in the head frame.
+
+    A bone turns around its rest pose. An object turns by its delta rotation, so that its own stays the artist's.
+    """
+    turned = rotations.conjugate_by(rotations.power(angles, binding.share), np.array(binding.frame).reshape(3, 3))
+    if binding.bone:
+        bone = obj.pose.bones.get(binding.bone) if obj.pose is not None else None
+        if bone is None:
+            raise BakeError(f"'{obj.name}' has no bone '{binding.bone}' any more. Detect the character again.")
+        mode = bone.rotation_mode
+        path = bone.path_from_id(rotations.ROTATION_PATHS.get(mode, "rotation_euler"))
+    else:
+        mode = obj.rotation_mode
+        if mode == "AXIS_ANGLE":
+            raise BakeError(f"'{obj.name}' rotates by axis and angle, which has no delta rotation. Set its rotation mode to XYZ Euler or Quaternion.")
+        path = f"delta_{rotations.ROTATION_PATHS.get(mode, 'rotation_euler')}"
+    columns = rotations.to_mode(turned, mode).T
+    neutral = rotations.NEUTRAL.get(mode, (0.0, 0.0, 0.0))
+    return [Samples(path, i, column, tolerance * _ROTATION_TOLERANCE, neutral[i]) for i, column in enumerate(columns)]
