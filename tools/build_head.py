@@ -1,0 +1,627 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds `blender_demo/backend/head/head.npz`: the project's own head, with shapes fitted to the numbers of ICT-FaceKit.
+
+    python tools/build_head.py ict_facekit.npz [--landmarks ict_landmarks.json] [--output head.npz]
+
+The skin is re-meshed as a quad grid with loops round mouth and eyes: half of the source surface is posed with the lips apart (so that
+upper and lower lip cannot be confused), stretched where detail is needed, re-meshed by QuadriFlow with its borders kept, mirrored, and carried
+back by barycentric interpolation. Mouth bag, lid rims, eyeballs, teeth, gums, tongue, lashes, brows, and hair are constructed here.
+Everything is computed in the source's centimetres and stored in metres; head frame as in `backend/motion/factors.py`.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Vector
+from mathutils.bvhtree import BVHTree
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from blender_demo.backend.motion.factors import ARKIT_NAMES, EYE_LOOK_PITCH_RAD, EYE_LOOK_YAW_RAD  # noqa: E402
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+OUTPUT = Path(__file__).resolve().parents[1] / "blender_demo" / "backend" / "head" / "head.npz"
+CM = 0.01
+
+# Vertex ranges of the source mesh (ICT-FaceKit, "vertex ordering").
+FACE_AND_NECK, MOUTH_SOCKET = 11248, 13294
+UPPER_TEETH, LOWER_TEETH, SCLERA_LEFT = range(17039, 19247), range(19247, 21451), range(21451, 22221)
+
+HALF_FACES = 3900
+MOUTH, EYE, NOSE = np.array([0.0, -4.6, 11.0]), np.array([3.15, 3.5, 9.3]), np.array([0.0, -0.8, 11.5])
+"""Centres of detail in the posed source."""
+
+MATERIALS = ("skin", "mouth", "gums", "teeth", "tongue", "sclera", "iris", "pupil")
+PARTS = ("skin", "mouth", "eyeLeft", "eyeRight", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue")
+EYE_RADIUS, IRIS_RAD, PUPIL_RAD = 1.40, 0.44, 0.19
+"""Eyeball radius in cm; half angles of iris and pupil in radians."""
+LID_CLEARANCE = 0.03
+
+
+@dataclass
+class Source:
+    """The fitted-to mesh: vertices (N, 3) cm, triangles of the skin, deltas by ARKit name (N, 3)."""
+
+    vertices: Array
+    faces: Ints
+    deltas: dict[str, Array]
+
+    @classmethod
+    def load(cls, path: Path) -> "Source":
+        """Reads ICT-FaceKit's numbers and gives its shapes their ARKit names."""
+        data = np.load(path, allow_pickle=False)
+        raw = dict(zip(data["expr_names"].tolist(), data["expr_delta"].astype(np.float64), strict=True))
+        deltas = {}
+        for name in ARKIT_NAMES:
+            side = {"Left": "_L", "Right": "_R"}
+            stem = name.removesuffix("Left").removesuffix("Right")
+            ict = name if name in raw else stem + side.get(name[len(stem):], "")
+            both = [raw[key] for key in (stem + "_L", stem + "_R") if key in raw]
+            deltas[name] = raw[ict] if ict in raw else sum(both, np.zeros_like(data["vertices"], np.float64))
+        faces = data["faces"].astype(np.int64)
+        faces[:, 3] = np.where(faces[:, 3] < 0, faces[:, 2], faces[:, 3])
+        return cls(data["vertices"].astype(np.float64), faces, deltas)
+
+    def triangles(self, chosen: NDArray[np.bool_]) -> Ints:
+        quads = self.faces[chosen]
+        return np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
+
+
+@dataclass
+class Head:
+    """The head under construction: growing lists of vertices, deltas (52, n, 3), faces, materials, and parts."""
+
+    vertices: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    deltas: Array = field(default_factory=lambda: np.zeros((len(ARKIT_NAMES), 0, 3)))
+    quads: Ints = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    material: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    part: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    uv: Array = field(default_factory=lambda: np.zeros((0, 4, 2)))
+
+    def add(self, part: str, material: str | Ints, vertices: Array, deltas: Array, quads: Ints, uv: Array) -> Ints:
+        """Appends a piece whose `quads` count from its own first vertex (negative: vertices of the head so far, as -1 - index)."""
+        start = len(self.vertices)
+        self.vertices = np.concatenate([self.vertices, vertices])
+        self.deltas = np.concatenate([self.deltas, deltas], axis=1)
+        self.quads = np.concatenate([self.quads, np.where(quads < 0, -1 - quads, quads + start)])
+        index = np.full(len(quads), MATERIALS.index(material)) if isinstance(material, str) else material
+        self.material = np.concatenate([self.material, index])
+        self.part = np.concatenate([self.part, np.full(len(vertices), PARTS.index(part))])
+        self.uv = np.concatenate([self.uv, uv])
+        return np.arange(start, start + len(vertices))
+
+    def of(self, part: str) -> Ints:
+        return np.flatnonzero(self.part == PARTS.index(part))
+
+
+# --- geometry helpers -------------------------------------------------------------------------------------------------------------------
+
+
+def closest_on_triangles(points: Array, vertices: Array, triangles: Ints, candidates: int = 24) -> tuple[Ints, Array]:
+    """Closest triangle (P,) and barycentric coordinates (P, 3) for points (P, 3) (Ericson, Real-Time Collision Detection, 5.1.5)."""
+    corners = vertices[triangles]
+    near = cKDTree(corners.mean(axis=1)).query(points, k=candidates)[1]
+    a, b, c = (corners[near, i] for i in range(3))
+    p = points[:, None]
+    ab, ac = b - a, c - a
+    d1, d2 = (ab * (p - a)).sum(-1), (ac * (p - a)).sum(-1)
+    d3, d4 = (ab * (p - b)).sum(-1), (ac * (p - b)).sum(-1)
+    d5, d6 = (ab * (p - c)).sum(-1), (ac * (p - c)).sum(-1)
+    va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
+    tiny = 1e-20
+    total = va + vb + vc + tiny
+    on_bc = (d4 - d3) / (d4 - d3 + d5 - d6 + tiny)
+    zero, one = np.zeros_like(va), np.ones_like(va)
+    regions = [  # last match wins
+        ((va <= 0) & (d4 >= d3) & (d5 >= d6), 1 - on_bc, on_bc),
+        ((vb <= 0) & (d2 >= 0) & (d6 <= 0), zero, d2 / (d2 - d6 + tiny)),
+        ((vc <= 0) & (d1 >= 0) & (d3 <= 0), d1 / (d1 - d3 + tiny), zero),
+        ((d6 >= 0) & (d5 <= d6), zero, one),
+        ((d3 >= 0) & (d4 <= d3), one, zero),
+        ((d1 <= 0) & (d2 <= 0), zero, zero),
+    ]
+    v, w = vb / total, vc / total
+    for where, v_there, w_there in regions:
+        v, w = np.where(where, v_there, v), np.where(where, w_there, w)
+    distance = np.linalg.norm(a + v[..., None] * ab + w[..., None] * ac - p, axis=-1)
+    best = distance.argmin(axis=1)
+    rows = np.arange(len(points))
+    return near[rows, best], np.stack([1 - v - w, v, w], axis=-1)[rows, best]
+
+
+def border_loops(quads: Ints) -> list[Ints]:
+    """Closed border loops, each in the order of its faces' winding."""
+    directed = [(a, b) for quad in quads.tolist() for a, b in zip(quad, quad[1:] + quad[:1], strict=True)]
+    count = Counter(tuple(sorted(edge)) for edge in directed)
+    following = {a: b for a, b in directed if count[(min(a, b), max(a, b))] == 1}
+    loops = []
+    while following:
+        loop = [next(iter(following))]
+        while loop[-1] in following:
+            loop.append(following.pop(loop[-1]))
+        loops.append(np.array(loop[:-1]))
+    return loops
+
+
+def cap(ring: Ints, centre: int) -> Ints:
+    """Quads that close a ring with an even number of vertices by one central vertex."""
+    return np.array([(ring[i], ring[(i + 1) % len(ring)], ring[(i + 2) % len(ring)], centre) for i in range(0, len(ring), 2)])
+
+
+def strip(first: Ints, second: Ints, closed: bool = True) -> Ints:
+    """Quads between two rings of equal length."""
+    n = len(first) if closed else len(first) - 1
+    i, j = np.arange(n), (np.arange(n) + 1) % len(first)
+    return np.stack([first[i], first[j], second[j], second[i]], axis=1)
+
+
+def smoothstep(low: float, high: float, x: Array) -> Array:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def rigid_fit(before: Array, after: Array) -> tuple[Array, Array]:
+    """Rotation R and translation t with after = before @ R.T + t (Kabsch)."""
+    u, _, vt = np.linalg.svd((before - before.mean(0)).T @ (after - after.mean(0)))
+    u[:, -1] *= np.sign(np.linalg.det(u @ vt))
+    rotation = (u @ vt).T
+    return rotation, after.mean(0) - rotation @ before.mean(0)
+
+
+def flat_uv(count: int, point: tuple[float, float] = (0.02, 0.02)) -> Array:
+    return np.tile(np.array(point), (count, 4, 1))
+
+
+# --- skin -------------------------------------------------------------------------------------------------------------------------------
+
+
+def posed_for_meshing(source: Source) -> Array:
+    """Source vertices with parted lips, lids half down, detail enlarged, back of the head and bust reduced."""
+    posed = source.vertices + 0.5 * (source.deltas["jawOpen"] + source.deltas["eyeBlinkLeft"] + source.deltas["eyeBlinkRight"])
+    offset = np.zeros_like(posed)
+    for centre, reach, gain in ((MOUTH, 3.6, 1.1), (EYE, 2.2, 1.4), (EYE * [-1, 1, 1], 2.2, 1.4), (NOSE, 2.2, 0.5)):  # gain < 2.2: no fold
+        away = posed - centre
+        offset += away * gain * np.exp(-(away**2).sum(1, keepdims=True) / reach**2)
+    posed = posed + offset
+    back, bust = np.clip((6 - posed[:, 2]) / 14, 0, 1) * 0.35, np.clip((-5 - posed[:, 1]) / 15, 0, 1) * 0.3
+    pivot = np.array([0, 0, 2.0])
+    return pivot + (posed - pivot) * (1 - np.maximum(back, bust))[:, None]
+
+
+def quadriflow(vertices: Array, faces: Ints, target: int) -> tuple[Array, Ints]:
+    mesh = bpy.data.meshes.new("half")
+    mesh.from_pydata(vertices.tolist(), [], faces.tolist())
+    half = bpy.data.objects.new("half", mesh)
+    bpy.context.scene.collection.objects.link(half)
+    bpy.context.view_layer.objects.active = half
+    half.select_set(True)
+    bpy.ops.object.quadriflow_remesh(
+        use_mesh_symmetry=False, use_preserve_boundary=True, use_preserve_sharp=False, mode="FACES", target_faces=target, seed=0
+    )
+    remeshed = np.array([v.co for v in half.data.vertices])
+    return remeshed, np.array([list(p.vertices) for p in half.data.polygons])
+
+
+def snap_border(vertices: Array, quads: Ints, source: Array, source_quads: Ints) -> None:
+    """Moves border vertices onto the source's border (in place); its corners on the mid-plane get a vertex each."""
+    own = np.concatenate(border_loops(quads))
+    loops = border_loops(source_quads)
+    a = np.concatenate(loops)
+    b = np.concatenate([np.roll(loop, -1) for loop in loops])
+    along = source[b] - source[a]
+    t = np.clip(((vertices[own, None] - source[a]) * along).sum(-1) / (along**2).sum(-1), 0, 1)
+    foot = source[a] + t[..., None] * along
+    nearest = np.linalg.norm(foot - vertices[own, None], axis=-1).argmin(1)
+    vertices[own] = foot[np.arange(len(own)), nearest]
+    on_plane = np.abs(source[:, 0]) < 1e-6
+    corners = np.unique(np.concatenate([a[on_plane[a] & ~on_plane[b]], b[on_plane[b] & ~on_plane[a]]]))
+    vertices[own[cKDTree(vertices[own]).query(source[corners])[1]]] = source[corners]
+
+
+def build_skin(source: Source, head: Head) -> Array:
+    """Adds the skin; returns its vertices in the meshing pose."""
+    posed = posed_for_meshing(source)
+    is_skin = source.faces.max(axis=1) < FACE_AND_NECK
+    half = source.faces[is_skin & (source.vertices[source.faces][:, :, 0] >= -1e-4).all(axis=1)]
+    used, half_quads = np.unique(half, return_inverse=True)
+    half_quads = half_quads.reshape(half.shape)
+    half_posed = posed[used]
+    half_posed[np.abs(source.vertices[used, 0]) < 1e-4, 0] = 0.0
+    points, quads = quadriflow(half_posed, half_quads, HALF_FACES)
+    snap_border(points, quads, half_posed, half_quads)
+    quads = quads[[len(set(q)) == 4 for q in quads.tolist()]]
+
+    middle = np.zeros(len(points), bool)
+    middle[np.concatenate(border_loops(quads))] = True
+    middle &= np.abs(points[:, 0]) < 1e-6
+    mirrored = np.where(middle, np.arange(len(points)), len(points) + np.cumsum(~middle) - 1)
+    points = np.concatenate([points, points[~middle] * [-1, 1, 1]])
+    quads = np.concatenate([quads, mirrored[quads][:, ::-1]])
+
+    triangles = source.triangles(is_skin)
+    points = relaxed(points, quads, posed, triangles)
+    triangle, weights = closest_on_triangles(points, posed, triangles)
+    corners = triangles[triangle]
+    neutral, *deltas = ((values[corners] * weights[..., None]).sum(1) for values in (source.vertices, *source.deltas.values()))
+    head.add("skin", "skin", neutral, np.stack(deltas), quads, cylindrical_uv(neutral, quads))
+    return points
+
+
+def relaxed(points: Array, quads: Ints, surface: Array, triangles: Ints, rounds: int = 5) -> Array:
+    """Evens out the grid: neighbours' mean, laid back on the surface; borders stay."""
+    a, b = quads.ravel(), np.roll(quads, -1, axis=1).ravel()
+    links = coo_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), (len(points), len(points))).tocsr()
+    count = np.asarray(links.sum(axis=1))
+    free = np.ones(len(points), bool)
+    free[np.concatenate(border_loops(quads))] = False
+    for _ in range(rounds):
+        points = np.where(free[:, None], 0.5 * points + 0.5 * (links @ points) / count, points)
+        triangle, weights = closest_on_triangles(points, surface, triangles, candidates=16)
+        points = (surface[triangles[triangle]] * weights[..., None]).sum(1)
+    return points
+
+
+def cylindrical_uv(vertices: Array, quads: Ints) -> Array:
+    """Unrolled round the vertical axis, the seam at the back; (Q, 4, 2) in 0..1."""
+    turn = np.arctan2(vertices[:, 0], vertices[:, 2] - 2.0) / (2 * np.pi) + 0.5
+    uv = np.stack([turn, (vertices[:, 1] + 20) / 35], axis=1)[quads]
+    across = np.ptp(uv[..., 0], axis=1) > 0.5
+    uv[across, :, 0] += uv[across, :, 0] < 0.5
+    return uv
+
+
+# --- what is inside ---------------------------------------------------------------------------------------------------------------------
+
+
+def build_mouth_bag(source: Source, head: Head, lips: Ints) -> None:
+    """Rings from the inner lip border back to the throat, laid on the source's mouth socket."""
+    chosen = ((source.faces >= FACE_AND_NECK) & (source.faces < MOUTH_SOCKET)).any(axis=1)
+    triangles = source.triangles(chosen)
+    tree = BVHTree.FromPolygons(source.vertices.tolist(), triangles.tolist())
+    start = head.vertices[lips]
+    angle = np.arctan2(start[:, 1] + 3.35, start[:, 0])
+    rings, previous, faces = [], -1 - lips, []
+    for k, t in enumerate((0.1, 0.25, 0.45, 0.7, 1.0)):
+        z = start[:, 2] * (1 - t) + 1.8 * t
+        hits = []
+        for zi, direction in zip(z, np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1), strict=True):
+            hit = tree.ray_cast(Vector((0, -3.35, zi)), Vector(direction))[0]
+            hits.append(hit if hit is not None else Vector((0, -3.35, zi)) + 1.5 * Vector(direction))
+        rings.append(np.array(hits))
+        ring = np.arange(len(lips)) + k * len(lips)
+        faces.append(strip(previous, ring))
+        previous = ring
+    points = np.concatenate([*rings, [[0, -3.35, 1.2]]])
+    faces.append(cap(previous, len(points) - 1))
+    triangle, weights = closest_on_triangles(points, source.vertices, triangles)
+    corners = triangles[triangle]
+    deltas = np.stack([(d[corners] * weights[..., None]).sum(1) for d in source.deltas.values()])
+    quads = np.concatenate(faces)
+    head.add("mouth", "mouth", points, deltas, quads, flat_uv(len(quads)))
+
+
+def eye_centres(source: Source) -> Array:
+    """Centres (2, 3) of left and right eyeball, from the rear of the source's sclera."""
+    sclera = source.vertices[list(SCLERA_LEFT)]
+    sclera = sclera[sclera[:, 2] < np.median(sclera[:, 2])]
+    solution = np.linalg.lstsq(np.c_[2 * sclera, np.ones(len(sclera))], (sclera**2).sum(1), rcond=None)[0]
+    return np.stack([solution[:3], solution[:3] * [-1, 1, 1]])
+
+
+def build_eyes(head: Head, centres: Array) -> None:
+    """Eyeballs with rings on the borders of pupil and iris; eyeLook turns them about their centres."""
+    segments = 24
+    angles = np.array([0.07, PUPIL_RAD, 0.30, IRIS_RAD, 0.52, 0.75, 1.05, 1.4, 1.8, 2.3, 2.8])
+    turn = np.linspace(0, 2 * np.pi, segments, endpoint=False)
+    dish = EYE_RADIUS * np.array([0.955, 0.958, 0.972, 1.0] + [1.0] * 7)  # the iris is hollow, so that it catches light
+    rings = [
+        np.stack([r * np.sin(a) * np.cos(turn), r * np.sin(a) * np.sin(turn), np.full(segments, r * np.cos(a))], axis=1)
+        for a, r in zip(angles, dish, strict=True)
+    ]
+    ball = np.concatenate([*rings, [[0, 0, dish[0]]], [[0, 0, -EYE_RADIUS]]])
+    index = np.arange(len(rings) * segments).reshape(len(rings), segments)
+    front = cap(index[0], len(ball) - 2)
+    bands = [strip(index[k + 1], index[k]) for k in range(len(rings) - 1)]
+    back = cap(index[-1][::-1], len(ball) - 1)
+    quads = np.concatenate([front, *bands, back])
+    names = ["pupil"] * len(front) + ["pupil"] * segments + ["iris"] * 2 * segments + ["sclera"] * (7 * segments + len(back))
+    material = np.array([MATERIALS.index(name) for name in names])
+    uv = (0.5 + 0.5 * ball[:, :2] / EYE_RADIUS)[quads]
+    for side, centre in zip(("Left", "Right"), centres, strict=True):
+        deltas = np.zeros((len(ARKIT_NAMES), len(ball), 3))
+        outward = 1.0 if side == "Left" else -1.0
+        for stem, yaw, pitch in (("Up", 0, -1), ("Down", 0, 1), ("In", -outward, 0), ("Out", outward, 0)):
+            deltas[ARKIT_NAMES.index(f"eyeLook{stem}{side}")] = turned(ball, yaw, pitch) - ball
+        head.add(f"eye{side}", material, ball + centre, deltas, quads, uv)
+
+
+def turned(points: Array, to_left: float, down: float) -> Array:
+    """Points about the origin turned by whole eyeLook units, to +x and downwards."""
+    yaw, pitch = to_left * EYE_LOOK_YAW_RAD, down * EYE_LOOK_PITCH_RAD
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    return points @ (np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])).T
+
+
+def jaw_motion(source: Source, points: Array) -> Array:
+    """Deltas (52, n, 3) of points fixed to the lower jaw: the rigid motion of the source's lower teeth."""
+    teeth = source.vertices[list(LOWER_TEETH)]
+    deltas = np.zeros((len(ARKIT_NAMES), len(points), 3))
+    for i, delta in enumerate(source.deltas.values()):
+        if np.abs(delta[list(LOWER_TEETH)]).max() > 0.01:
+            rotation, shift = rigid_fit(teeth, teeth + delta[list(LOWER_TEETH)])
+            deltas[i] = points @ rotation.T + shift - points
+    return deltas
+
+
+def cube_sphere(n: int) -> tuple[Array, Ints]:
+    """Vertices of the surface of [-1, 1]^3 cut into n x n quads a side, and the quads, wound outwards."""
+    grid = np.linspace(-1, 1, n + 1)
+    keys: dict[tuple[float, ...], int] = {}
+    quads = []
+    for axis in range(3):
+        for sign in (-1, 1):
+            for i in range(n):
+                for j in range(n):
+                    corners = [(grid[i], grid[j]), (grid[i + 1], grid[j]), (grid[i + 1], grid[j + 1]), (grid[i], grid[j + 1])]
+                    points = [tuple(np.roll([sign, u, v], axis).tolist()) for u, v in corners]
+                    quad = [keys.setdefault(p, len(keys)) for p in points]
+                    quads.append(quad if sign > 0 else quad[::-1])
+    return np.array(list(keys)), np.array(quads)
+
+
+def build_teeth(source: Source, head: Head) -> None:
+    """One wrapped cube a tooth, and a swept gum over each row."""
+    cube, quads = cube_sphere(3)
+    direction = np.sign(cube) * np.abs(cube) ** 1.3
+    for part, span, side in (("teethUpper", UPPER_TEETH, 1), ("teethLower", LOWER_TEETH, -1)):
+        centres = []
+        for tooth in connected(source.faces, span):
+            points = source.vertices[tooth]
+            crown = points[(points[:, 1] < -2.0) if side > 0 else (points[:, 1] > -4.6)]
+            low, high = crown.min(0), crown.max(0)
+            centre, size = (low + high) / 2, (high - low) / 2
+            tree = BVHTree.FromPolygons(source.vertices.tolist(), source.triangles(np.isin(source.faces[:, 0], tooth)).tolist())
+            wrapped = []
+            for ray in direction / np.linalg.norm(direction, axis=1, keepdims=True) * size * 3:
+                hit = tree.ray_cast(Vector(centre + ray), Vector(-ray))[0]
+                wrapped.append(np.clip(hit, low, high) if hit is not None else centre + ray / 3)
+            wrapped = np.array(wrapped)
+            deltas = jaw_motion(source, wrapped) if side < 0 else np.zeros((len(ARKIT_NAMES), len(wrapped), 3))
+            head.add(part, "teeth", wrapped, deltas, quads, flat_uv(len(quads)))
+            centres.append(centre)
+        build_gum(source, head, np.array(sorted(centres, key=lambda c: np.arctan2(c[0], c[2] - 4))), side)
+
+
+def connected(faces: Ints, span: range) -> list[Ints]:
+    """Connected pieces of a vertex range."""
+    chosen = faces[(faces[:, 0] >= span.start) & (faces[:, 0] < span.stop)] - span.start
+    a, b = chosen.ravel(), np.roll(chosen, -1, axis=1).ravel()
+    count, label = connected_components(coo_matrix((np.ones(len(a)), (a, b)), (len(span), len(span))), directed=False)
+    return [np.flatnonzero(label == i) + span.start for i in range(count)]
+
+
+def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
+    """A closed band along the dental arch (n, 3), above (side 1) or below (-1) the crowns."""
+    ends = np.stack([arch[0] * 2 - arch[1], *arch, arch[-1] * 2 - arch[-2]])
+    steps = np.linspace(0, len(ends) - 1, 3 * len(ends))
+    path = np.stack([np.interp(steps, np.arange(len(ends)), ends[:, i]) for i in range(3)], axis=1)
+    path[:, 1] = arch[:, 1].mean() if side > 0 else path[:, 1]
+    tangent = np.gradient(path, axis=0) * [1, 0, 1]
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    outward = np.stack([-tangent[:, 2], 0 * steps, tangent[:, 0]], axis=1)
+    outward *= np.sign((outward * (path - [0, 0, 4])).sum(1, keepdims=True))
+    up = np.array([0, side, 0])
+    profile = np.array([(0.34, 0.25), (0.46, 0.45), (0.46, 0.9), (0.2, 1.25), (-0.3, 1.25), (-0.5, 0.9), (-0.5, 0.45), (-0.36, 0.25)])
+    rings = [path + out * outward + rise * up for out, rise in profile]
+    points = np.stack(rings, axis=1).reshape(-1, 3)
+    index = np.arange(len(points)).reshape(len(path), len(profile))
+    quads = np.concatenate([strip(index[k], index[k + 1]) for k in range(len(path) - 1)])
+    quads = quads if side < 0 else quads[:, ::-1]
+    deltas = jaw_motion(source, points) if side < 0 else np.zeros((len(ARKIT_NAMES), len(points), 3))
+    head.add("gumsUpper" if side > 0 else "gumsLower", "gums", points, deltas, quads, flat_uv(len(quads)))
+
+
+TONGUE_REST = np.array([  # y, z of the spine, half width, half height; root to tip, cm
+    (-5.2, 1.6, 1.1, 0.9), (-4.3, 2.6, 1.5, 1.0), (-3.75, 3.8, 1.6, 0.95), (-3.5, 5.2, 1.6, 0.85), (-3.55, 6.6, 1.5, 0.7),
+    (-3.75, 7.7, 1.3, 0.52), (-3.9, 8.4, 1.05, 0.4), (-4.0, 8.8, 0.75, 0.28), (-4.02, 9.05, 0.35, 0.15)])
+TONGUE_OUT = np.array([
+    (-5.2, 1.6, 1.1, 0.9), (-4.3, 3.0, 1.5, 1.0), (-3.5, 5.0, 1.6, 0.95), (-3.05, 7.2, 1.6, 0.75), (-2.85, 9.0, 1.5, 0.5),
+    (-2.85, 10.6, 1.35, 0.38), (-3.05, 12.0, 1.2, 0.33), (-3.45, 13.0, 0.9, 0.26), (-3.8, 13.5, 0.45, 0.15)])
+
+
+def build_tongue(source: Source, head: Head) -> None:
+    """A lofted tongue that goes with the jaw, and the missing shape tongueOut."""
+    turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+
+    def loft(table: Array) -> Array:
+        steps = np.linspace(0, len(table) - 1, 17)
+        y, z, width, height = (np.interp(steps, np.arange(len(table)), table[:, i])[:, None] for i in range(4))
+        groove = 0.16 * np.exp(-((np.cos(turn) / 0.25) ** 2)) * (np.sin(turn) > 0)
+        ring = np.stack(np.broadcast_arrays(width * np.cos(turn), y + height * (np.sin(turn) - groove), z), axis=-1)
+        tip = [[0, np.interp(len(table) - 1, range(len(table)), table[:, 0]), table[-1, 1] + 0.12]]
+        return np.concatenate([ring.reshape(-1, 3), tip, [[0, table[0, 0], table[0, 1] - 0.2]]])
+
+    rest = loft(TONGUE_REST)
+    index = np.arange(17 * 14).reshape(17, 14)
+    quads = np.concatenate([
+        *[strip(index[k], index[k + 1]) for k in range(16)], cap(index[-1], len(rest) - 2), cap(index[0][::-1], len(rest) - 1)])
+    deltas = jaw_motion(source, rest)
+    deltas[ARKIT_NAMES.index("tongueOut")] = loft(TONGUE_OUT) - rest
+    head.add("tongue", "tongue", rest, deltas, quads, flat_uv(len(quads)))
+
+
+# --- lips and lids ----------------------------------------------------------------------------------------------------------------------
+
+
+def shape(head: Head, name: str) -> Array:
+    """The deltas (n, 3) of one shape, to be changed in place."""
+    return head.deltas[ARKIT_NAMES.index(name)]
+
+
+def lip_stations(head: Head, loop: Ints) -> tuple[Ints, Ints]:
+    """Vertices of the upper and of the lower lip at seven places across the mouth, (7, k) each, padded by repetition."""
+    near = np.flatnonzero(cKDTree(head.vertices[loop]).query(head.vertices)[0] < 1.1)
+    near = near[head.part[near] == 0]
+    lower = shape(head, "jawOpen")[near, 1] < -1.2
+    places = np.linspace(-1.5, 1.5, 7)
+    return padded_strips(head, near[~lower], places), padded_strips(head, near[lower], places)
+
+
+def padded_strips(head: Head, chosen: Ints, places: Array, half_width: float = 0.3) -> Ints:
+    strips = [chosen[np.abs(head.vertices[chosen, 0] - x) < half_width] for x in places]
+    return np.stack([np.resize(s, max(map(len, strips))) for s in strips])
+
+
+def gap(points: Array, upper: Ints, lower: Ints) -> Array:
+    """Vertical gap of each station, negative where the two sides overlap."""
+    return points[upper, 1].min(1) - points[lower, 1].max(1)
+
+
+def seal_lips(head: Head, upper: Ints, lower: Ints) -> None:
+    """Closes the lips at rest, and makes mouthClose undo the whole of jawOpen."""
+    for values, base in ((head.vertices, 0.0), (shape(head, "mouthClose"), head.vertices + shape(head, "jawOpen"))):
+        for _ in range(3):
+            posed = values + base
+            openness = gap(posed, upper, lower)
+            x = head.vertices[upper].mean(1)[:, 0]
+            seam = (posed[upper, 1].min(1) + posed[lower, 1].max(1)) / 2
+            skin = head.of("skin")
+            off_seam = posed[skin, 1] - np.interp(posed[skin, 0], x, seam)
+            front = smoothstep(9.0, 10.5, head.vertices[skin, 2]) * np.exp(-((off_seam / 0.8) ** 2))
+            amount = 0.5 * np.interp(posed[skin, 0], x, openness) * np.exp(-((np.abs(posed[skin, 0]) - 1.5).clip(0) / 0.5) ** 2)
+            is_lower = shape(head, "jawOpen")[skin, 1] < -1.2
+            values[skin, 1] += np.where(is_lower, amount, -amount) * front
+
+
+def build_lid_rims(head: Head, loops: list[Ints], centres: Array) -> None:
+    """A ring from each lid border back onto the eyeball, so that nothing is seen past the corners of the eye."""
+    for loop, centre in zip(loops, centres, strict=True):
+        middle = head.vertices[loop].mean(0)
+
+        def on_ball(lid: Array, centre: Array = centre, middle: Array = middle) -> Array:
+            away = lid - centre + 0.25 * (lid - middle)
+            return centre + 0.96 * EYE_RADIUS * away / np.linalg.norm(away, axis=-1, keepdims=True)
+
+        rest = on_ball(head.vertices[loop])
+        deltas = on_ball(head.vertices[loop] + head.deltas[:, loop]) - rest
+        quads = strip(-1 - loop, np.arange(len(loop)))
+        head.add("skin", "mouth", rest, deltas, quads, flat_uv(len(quads)))
+
+
+def clear_eyes(head: Head, centres: Array) -> None:
+    """Keeps the skin outside the eyeballs: at rest, and half and all the way into every shape."""
+    skin = head.of("skin")
+    for centre in centres:
+        near = skin[np.linalg.norm(head.vertices[skin] - centre, axis=1) < EYE_RADIUS + 0.9]
+
+        def shortfall(points: Array, centre: Array = centre) -> Array:
+            away = points - centre
+            distance = np.linalg.norm(away, axis=-1, keepdims=True)
+            return away / distance * np.maximum(EYE_RADIUS + LID_CLEARANCE - distance, 0)
+
+        head.vertices[near] += shortfall(head.vertices[near])
+        for delta in head.deltas:
+            for w in (1.0, 0.5, 0.75):
+                delta[near] += shortfall(head.vertices[near] + w * delta[near]) / w
+
+
+def close_lids(head: Head, loops: list[Ints], centres: Array) -> tuple[Ints, Ints]:
+    """Brings the upper lid down to the lower in eyeBlink; returns upper and lower lid vertices, (2, k) each."""
+    uppers, lowers = [], []
+    for side, loop, centre in zip(("Left", "Right"), loops, centres, strict=True):
+        blink = shape(head, f"eyeBlink{side}")
+        near = head.of("skin")
+        near = near[cKDTree(head.vertices[loop]).query(head.vertices[near])[0] < 0.7]
+        is_upper = blink[near, 1] < -0.25 * np.abs(blink[near, 1]).max()
+        corners = loop[head.vertices[loop, 0].argmin()], loop[head.vertices[loop, 0].argmax()]
+        first, second = np.split(np.roll(loop, -int(np.flatnonzero(loop == corners[0])[0])), [0])[1], corners[1]
+        cut = int(np.flatnonzero(first == second)[0])
+        a, b = first[: cut + 1], first[cut:]
+        up, low = (a, b) if head.vertices[a, 1].mean() > head.vertices[b, 1].mean() else (b, a)
+        for _ in range(4):
+            posed = head.vertices + blink
+            order_u, order_l = up[np.argsort(posed[up, 0])], low[np.argsort(posed[low, 0])]
+            over = lambda x: (  # noqa: E731
+                np.interp(x, posed[order_u, 0], posed[order_u, 1]) - np.interp(x, posed[order_l, 0], posed[order_l, 1])
+            )
+            off = np.abs(posed[near, 1] - np.interp(posed[near, 0], posed[order_u, 0], posed[order_u, 1]))
+            blink[near, 1] -= is_upper * np.maximum(over(posed[near, 0]) + 0.02, 0) * np.exp(-((off / 0.6) ** 2))
+        middle = np.abs(head.vertices[near, 0] - centre[0]) < 0.4
+        uppers.append(near[is_upper & middle])
+        lowers.append(near[~is_upper & middle & (head.vertices[near, 1] < head.vertices[loop, 1].mean())])
+    size = max(map(len, uppers + lowers))
+    return np.stack([np.resize(u, size) for u in uppers]), np.stack([np.resize(v, size) for v in lowers])
+
+
+# --- all of it --------------------------------------------------------------------------------------------------------------------------
+
+
+def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
+    """The arrays of head.npz."""
+    head = Head()
+    posed = build_skin(source, head)
+    found = cKDTree(posed).query(posed_for_meshing(source)[landmarks])[1]
+    centres = eye_centres(source)
+    lips, *eyes = sorted(border_loops(head.quads)[:], key=lambda loop: np.abs(head.vertices[loop].mean(0) - [0, -3.4, 10.3]).sum())[:3]
+    eyes.sort(key=lambda loop: -head.vertices[loop, 0].mean())
+    upper, lower = lip_stations(head, lips)
+    seal_lips(head, upper, lower)
+    clear_eyes(head, centres)
+    lid_upper, lid_lower = close_lids(head, eyes, centres)
+    clear_eyes(head, centres)
+    build_mouth_bag(source, head, lips)
+    build_lid_rims(head, eyes, centres)
+    build_eyes(head, centres)
+    build_teeth(source, head)
+    build_tongue(source, head)
+    head.deltas[np.abs(head.deltas) < 1e-3] = 0.0
+    return {
+        "vertices": (head.vertices * CM).astype(np.float32),
+        "quads": head.quads.astype(np.int32),
+        "uv": head.uv.astype(np.float16),
+        "material": head.material.astype(np.uint8),
+        "materials": np.array(MATERIALS),
+        "part": head.part.astype(np.uint8),
+        "parts": np.array(PARTS),
+        "shapes": np.array(ARKIT_NAMES),
+        "deltas": (head.deltas * CM).astype(np.float16),
+        "landmarks": found.astype(np.int32),
+        "lip_upper": upper.astype(np.int32),
+        "lip_lower": lower.astype(np.int32),
+        "lip_loop": lips.astype(np.int32),
+        "lid_upper": lid_upper.astype(np.int32),
+        "lid_lower": lid_lower.astype(np.int32),
+        "eye_centres": (centres * CM).astype(np.float32),
+        "eye_radius": np.float32(EYE_RADIUS * CM),
+        "head_pivot": np.array([0.0, -0.055, 0.0], np.float32),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, help="ICT-FaceKit as .npz: vertices, faces, expr_names, expr_delta")
+    parser.add_argument("--landmarks", type=Path, help="JSON with idx_to_landmark_verts; by default ict_landmarks.json beside the source")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    arguments = parser.parse_args()
+    landmarks = arguments.landmarks or arguments.source.with_name("ict_landmarks.json")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    arrays = build(Source.load(arguments.source), np.array(json.loads(landmarks.read_text())["idx_to_landmark_verts"]))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(arguments.output, **arrays)
+    counts = np.bincount(arrays["part"], minlength=len(PARTS))
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB,", dict(zip(PARTS, counts.tolist(), strict=True)))
+
+
+if __name__ == "__main__":
+    main()
