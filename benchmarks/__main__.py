@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All benchmarks, one after the other. Compare numbers of one run only: machines differ, and so do their loads."""
+
+from . import curves, generation, keys
+
+curves.main()
+keys.main()
+generation.main()
