@@ -2,6 +2,7 @@
 """What holds for every file of the project, and for the zip that is made of it."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -193,16 +194,23 @@ def test_zip_holds_what_runs_and_nothing_else(built):
     assert {"blender_manifest.toml", "__init__.py", "backend/motion/factors.py"} <= {str(name) for name in names}
 
 
-def test_zip_can_be_registered_under_the_name_blender_gives_it(built, tmp_path):
-    home = tmp_path / "bl_ext" / "user_default" / "demo"
-    zipfile.ZipFile(built).extractall(home)
-    (home.parent / "__init__.py").touch()
-    (home.parent.parent / "__init__.py").touch()
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import bpy, importlib;"
-        "addon = importlib.import_module('bl_ext.user_default.demo');"
-        "addon.register(); addon.unregister(); addon.register(); addon.unregister();"
-        "assert 'torch' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_zip_is_installed_and_enabled_by_blender(built, tmp_path):
+    code = """
+import sys, addon_utils, bpy
+bpy.ops.extensions.package_install_files(repo="user_default", filepath=sys.argv[1], enable_on_install=True)
+name = next(name for name in bpy.context.preferences.addons.keys() if name.startswith("bl_ext.user_default."))
+for _ in range(2):
+    assert addon_utils.check(name)[1], "it is not enabled"
+    addon_utils.disable(name)
+    assert not addon_utils.check(name)[1], "it is not disabled"
+    addon_utils.enable(name)
+addon_utils.disable(name)
+assert "torch" not in sys.modules
+print("installed", name)
+"""
+    environment = {**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path)}
+    command = [sys.executable, "-c", code, str(built)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert "installed bl_ext.user_default.blender_demo" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 """The frames that a contact sheet shows."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_a_short_clip_gives_what_it_has(babble):
 def test_phones_of_the_recording_fill_it_without_gaps():
     entries = json.loads((FOLDER / "speech.phones.json").read_text())
     assert entries[0][1] == 0.0
-    assert all(before[2] == after[1] for before, after in zip(entries, entries[1:], strict=False))
+    assert all(before[2] == after[1] for before, after in pairwise(entries))
 
 
 def test_the_recording_has_the_sounds_that_show():
