@@ -196,7 +196,7 @@ def test_zip_holds_what_runs_and_nothing_else(built):
 
 def test_zip_is_installed_and_enabled_by_blender(built, tmp_path):
     code = """
-import sys, addon_utils, bpy
+import sys, bpy, addon_utils
 bpy.ops.extensions.package_install_files(repo="user_default", filepath=sys.argv[1], enable_on_install=True)
 name = next(name for name in bpy.context.preferences.addons.keys() if name.startswith("bl_ext.user_default."))
 for _ in range(2):
