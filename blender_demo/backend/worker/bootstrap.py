@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = ["main", "prepare_path"]
 
@@ -30,7 +31,7 @@ def prepare_path(package_parent: Path, site_dirs: Sequence[Path]) -> None:
     sys.path[:] = [str(package_parent), *before[:at], *added, *before[at:]]
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], **server_options: Any) -> int:
     """Set the path up and run the server. Returns the exit status of the process."""
     started = time.monotonic()
     parser = argparse.ArgumentParser("bootstrap.py")
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     prepare_path(options.package_parent, options.site_dir)
     if rest == ["--probe"]:
         return importlib.import_module("backend.worker.probe").main()
-    return importlib.import_module("backend.worker.server").main(rest, started=started)
+    return importlib.import_module("backend.worker.server").main(rest, started=started, **server_options)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,12 @@ from .. import errors
 from ..errors import DemoError, JobCancelled, WorkerError
 from ..motion.clip import MotionClip
 from ..settings import GenerationSettings
+from .interpreter import BOOTSTRAP, python_can_run_worker, worker_command, worker_site_dirs
 from .process import OTHER_PYTHON, ChildProcess
 from .protocol import Cancel, Done, Failed, Generate, Hello, Message, Progress, Ready
 
-__all__ = ["GenerationJob", "JobState", "Worker"]
+__all__ = ["GenerationJob", "JobState", "Worker", "python_can_run_worker", "worker_site_dirs"]
 
-_BOOTSTRAP: Final = Path(__file__).with_name("bootstrap.py")
-_PACKAGE_PARENT: Final = Path(__file__).parents[2]
 _POLL_S: Final = 0.02
 _MAX_STARTS: Final = 3
 _NEXT: Final = "The next generation starts a new worker; if it happens again, use a shorter range or another device."
@@ -46,7 +45,7 @@ class Worker:
         *,
         start_timeout_s: float = 180.0,
         cancel_grace_s: float = 5.0,
-        script: Path = _BOOTSTRAP,
+        script: Path = BOOTSTRAP,
     ) -> None:
         self.python = Path(python)
         self.site_dirs = tuple(site_dirs)
@@ -78,6 +77,11 @@ class Worker:
         return self._child.pid if self._child and self._child.alive else None
 
     @property
+    def folder(self) -> Path | None:
+        """The private folder of the child: its log, and clips on their way. None where there is no child."""
+        return self._child.folder if self._child else None
+
+    @property
     def ready(self) -> bool:
         """Whether the child has imported PyTorch and takes jobs."""
         return self.hello is not None and "torch" in self.hello
@@ -87,11 +91,8 @@ class Worker:
         if self.alive:
             return
         self.close()
-        site_options = [option for folder in self.site_dirs for option in ("--site-dir", str(folder))]
-        self._child = ChildProcess([
-            str(self.python), "-I", "-X", "utf8", str(self._script), str(_PACKAGE_PARENT), *site_options,
-            "--idle-timeout-s", str(self.idle_timeout_s),
-        ])
+        command = worker_command(self.python, self.site_dirs, self._script)
+        self._child = ChildProcess([*command, "--idle-timeout-s", str(self.idle_timeout_s)])
         self._started = time.monotonic()
 
     def wait_until_ready(self) -> dict[str, Any]:
@@ -178,17 +179,20 @@ class Worker:
     def _ended(self, reason: Message | WorkerError | None) -> WorkerError:
         """Clear up after a child that has ended, or has to, and say why."""
         assert self._child is not None
-        status, epitaph, was_ready = self._child.exit_status, self._child.epitaph(), self.ready
+        status, ending, log = self._child.exit_status, self._child.ending, self._child.log_tail
+        remedy = _NEXT if self.ready else OTHER_PYTHON
         self.kill()
-        if isinstance(reason, WorkerError):
-            return WorkerError(f"{reason} {epitaph}")
-        if isinstance(reason, Failed):
-            return WorkerError(reason.message)
-        if status == 0:
-            return _LeftByItselfError("The worker process left before it could take the job. Try again.")
-        if was_ready:
-            return WorkerError(f"The worker process died: {epitaph}\n{_NEXT}")
-        return WorkerError(f"The worker process cannot start with the Python {self.python}: {epitaph}\n{OTHER_PYTHON}")
+        match reason:
+            case Failed():
+                return WorkerError(reason.message)
+            case WorkerError():
+                return WorkerError(f"{reason} {remedy}{log}")
+            case None if status == 0 and remedy is _NEXT:
+                return _LeftByItselfError("The worker process left before it could take the job. Try again.")
+            case None if remedy is _NEXT:
+                return WorkerError(f"The worker process died: {ending}. {remedy}{log}")
+            case _:
+                return WorkerError(f"The worker cannot start with the Python {self.python}: {ending}. {remedy}{log}")
 
 
 class _LeftByItselfError(WorkerError):

@@ -114,14 +114,20 @@ class ChildProcess:
         """End it at once; the inbox still gets its None."""
         self._process.kill()
 
-    def epitaph(self) -> str:
-        """How the process ended and the last lines of its log."""
+    @property
+    def ending(self) -> str:
+        """How the process ended, for the middle of a sentence."""
+        return _ending(self.exit_status)
+
+    @property
+    def log_tail(self) -> str:
+        """The last lines of the log, with a heading and on lines of their own; empty where there are none."""
         try:
             lines = (self.folder / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
-            lines = []
-        tail = "".join(f"\n    {line[:_LOG_COLUMNS]}" for line in lines[-_LOG_LINES:])
-        return f"{_ending(self.exit_status)}{'. Last lines of its log:' if tail else '.'}{tail}"
+            return ""
+        tail = [f"\n    {line[:_LOG_COLUMNS]}" for line in lines[-_LOG_LINES:]]
+        return "".join(["\nLast lines of its log:", *tail]) if tail else ""
 
 
 def _ending(status: int | None) -> str:

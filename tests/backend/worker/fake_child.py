@@ -37,6 +37,9 @@ class FakeGenerator:
             raise ZeroDivisionError("division by zero")
         if behaviour == "memory":
             raise MemoryError
+        if behaviour == "leaving" and not Path(audio).exists():
+            Path(audio).touch()
+            os._exit(0)
         if behaviour == "suicide":
             progress("flow", 0.3)
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -52,15 +55,15 @@ class FakeGenerator:
         values = random.random((frames, len(names)), dtype=np.float32)
         notes = ("a note",) if behaviour == "noted" else ()
         result = clip.MotionClip(30.0, values, audio_hash=f"{start_s}-{duration_s}", settings={"made_at": self.made_at})
+        if behaviour == "damaged":
+            result = SimpleNamespace(save=lambda path: path.write_bytes(b"PK"))
         timings = {"audio": 0.1, "flow": 0.2, "decode": 0.3}
         return SimpleNamespace(clip=result, timings=timings, device="cpu", notes=notes)
 
 
 def main(argv):
-    package_parent = Path(argv[0])
-    sys.path.insert(0, str(package_parent))
-    server = importlib.import_module("backend.worker.server")
-    return server.main(argv[1:], time.monotonic(), make_generator=FakeGenerator)
+    sys.path.insert(0, argv[0])
+    return importlib.import_module("backend.worker.bootstrap").main(argv, make_generator=FakeGenerator)
 
 
 if __name__ == "__main__":
