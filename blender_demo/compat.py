@@ -3,14 +3,15 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import bpy
 
 __all__ = [
-    "EEVEE", "HAS_SLOTS", "action_curves", "assign_slot", "cache_folder", "new_curves", "register_cli_command", "sequencer_scene",
-    "sound_strips", "strip_times", "unregister_cli_command",
+    "EEVEE", "HAS_SLOTS", "StripTimes", "action_curves", "assign_slot", "cache_folder", "new_curves", "register_cli_command",
+    "sequencer_scene", "slot_of", "sound_seconds", "sound_strips", "strip_times", "unregister_cli_command",
 ]
 
 HAS_SLOTS: Final = bpy.app.version >= (4, 4, 0)
@@ -70,11 +71,44 @@ def sound_strips(scene: bpy.types.Scene) -> list[Any]:
     return [strip for strip in strips if strip.type == "SOUND"]
 
 
-def strip_times(strip: Any) -> tuple[float, float, float]:
-    """Scene frames of a strip: where its file begins, where it starts to be heard, where it ends."""
+@dataclass(frozen=True)
+class StripTimes:
+    """Scene frames of a sound strip.
+
+    content_start, content_frames: where its whole content begins, and how long that is at the speed it plays at.
+    start, end: from where to where it is heard.
+    trim: frames of the content that a hard cut took off before content_start.
+    speeds: how many speeds it plays at; 0 where Blender does not tell.
+    """
+
+    content_start: float
+    content_frames: float
+    start: float
+    end: float
+    trim: float
+    speeds: int
+
+
+def strip_times(strip: Any) -> StripTimes:
+    """The times of a sound strip; Blender 5.2 renamed all of them."""
+    keys = getattr(strip, "retiming_keys", None)
+    speeds = 0 if keys is None else max(len(keys) - 1, 1)
     if hasattr(strip, "content_start"):
-        return float(strip.content_start), float(strip.left_handle), float(strip.right_handle)
-    return float(strip.frame_start), float(strip.frame_final_start), float(strip.frame_final_end)
+        names = ("content_start", "content_duration", "left_handle", "right_handle", "content_trim_start")
+    else:
+        names = ("frame_start", "frame_duration", "frame_final_start", "frame_final_end", "animation_offset_start")
+    return StripTimes(*(float(getattr(strip, name)) for name in names), speeds)
+
+
+def sound_seconds(path: Path) -> float | None:
+    """Length of a sound file, None where Blender was built without sound or does not know."""
+    try:
+        import aud
+
+        sound = aud.Sound(str(path))
+        return sound.length / sound.specs[0] if sound.length > 0 else None
+    except Exception:
+        return None
 
 
 def cache_folder(package: str, name: str) -> Path:

@@ -6,7 +6,7 @@ strip on the data-block's track of that factor. Beneath lies one rest track, whi
 take, so that a muted factor goes back to that. What carries no marker of this add-on is never changed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from .. import compat
 
 __all__ = [
-    "MARKER", "REST", "TRACK_PREFIX", "Curve", "CurveId", "Layer", "TakeRange", "active_paths", "hidden_by_solo", "nla_paths", "own_tracks", "push_down",
+    "MARKER", "REST", "TRACK_PREFIX", "Curve", "CurveId", "Layer", "TakeRange", "active_paths", "cut_edge", "edge_values", "hidden_by_solo", "nla_paths", "own_tracks", "push_down",
     "remove_takes", "rest_values", "takes", "write_rest", "write_take",
 ]
 
 MARKER: Final = "demo_take"
 """Custom property of each Action this add-on makes: the name of its take."""
+
+_SPAN: Final = "demo_frames"
+"""Custom property beside it: first and last frame of the clip in the Action, without the way from rest and back."""
 
 TRACK_PREFIX: Final = "DEMO "
 REST: Final = "rest"
@@ -56,11 +59,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class TakeRange:
-    """A take found on a character: its name, and the scene frames its strips cover."""
+    """A take found on a character.
+
+    start, end: scene frames of the clip itself. lead, tail: frames in which the face comes from rest before, and goes back after.
+    """
 
     name: str
     start: float
     end: float
+    lead: float
+    tail: float
 
 
 def _id_type(block: bpy.types.ID) -> str:
@@ -124,14 +132,18 @@ def _span(curves: Iterable[Curve]) -> tuple[float, float]:
     return min(float(f[0]) for f in frames), max(float(f[-1]) for f in frames)
 
 
-def write_take(take: str, layers: Sequence[Layer]) -> list[bpy.types.Action]:
-    """Put a take onto its data-blocks; the Actions made (one, or one per layer before Blender 4.4)."""
+def write_take(take: str, layers: Sequence[Layer], start: float, end: float) -> list[bpy.types.Action]:
+    """Put a take, whose clip lies at frames `start` to `end`, onto its data-blocks.
+
+    Returns the Actions made: one, or one per layer before Blender 4.4.
+    """
     actions: list[bpy.types.Action] = []
     slots: list[tuple[bpy.types.Action, Any]] = []
     for layer in layers:
         if not actions or not compat.HAS_SLOTS:
             suffix = "" if compat.HAS_SLOTS else f" {layer.factor} {layer.block.name}"
             actions.append(_new_action(f"{TRACK_PREFIX}{take}{suffix}", take))
+            actions[-1][_SPAN] = (start, end)
         slots.append((actions[-1], _write_curves(actions[-1], layer)))
     for layer, (action, slot) in zip(layers, slots, strict=True):
         if layer.block.animation_data is None:
@@ -194,14 +206,51 @@ def rest_values(block: Any) -> dict[CurveId, float]:
     }
 
 
+def _take_strips(block: Any, name: str | None = None) -> Iterator[bpy.types.NlaStrip]:
+    """The strips of one take, or of all, on a data-block."""
+    for track in own_tracks(block):
+        if not _is_rest(track):
+            yield from (strip for strip in track.strips if name is None or strip.action[MARKER] == name)
+
+
+def _range_of(strip: bpy.types.NlaStrip) -> TakeRange:
+    """Where a strip plays its clip now; the artist may have moved and stretched it."""
+    first, last = (strip.frame_start + (frame - strip.action_frame_start) * strip.scale for frame in strip.action[_SPAN])
+    start, end = max(first, strip.frame_start), min(last, strip.frame_end)
+    return TakeRange(str(strip.action[MARKER]), start, end, start - strip.frame_start, strip.frame_end - end)
+
+
 def takes(blocks: Iterable[Any]) -> list[TakeRange]:
-    """The takes on some data-blocks, by name."""
+    """The takes on some data-blocks, in the order of time."""
     found: dict[str, TakeRange] = {}
-    for strip in (s for block in blocks for track in own_tracks(block) if not _is_rest(track) for s in track.strips):
-        name = str(strip.action[MARKER])
-        known = found.get(name, TakeRange(name, strip.frame_start, strip.frame_end))
-        found[name] = TakeRange(name, min(known.start, strip.frame_start), max(known.end, strip.frame_end))
+    for block in blocks:
+        for strip in _take_strips(block):
+            one = _range_of(strip)
+            known = found.setdefault(one.name, one)
+            found[one.name] = TakeRange(
+                one.name, min(known.start, one.start), max(known.end, one.end), max(known.lead, one.lead), max(known.tail, one.tail)
+            )
     return sorted(found.values(), key=lambda take: take.start)
+
+
+def edge_values(block: Any, take: str, at_end: bool) -> dict[CurveId, float]:
+    """What a take's properties are at the first or last frame of its clip."""
+    return {
+        (curve.data_path, curve.array_index): curve.evaluate(strip.action[_SPAN][int(at_end)])
+        for strip in _take_strips(block, take)
+        for curve in compat.action_curves(strip.action, compat.slot_of(strip))
+    }
+
+
+def cut_edge(blocks: Iterable[Any], take: str, at_end: bool) -> None:
+    """Shorten the strips of a take to the first or last frame of its clip, to make room for a neighbor."""
+    for block in blocks:
+        for strip in _take_strips(block, take):
+            span = _range_of(strip)
+            if at_end:
+                strip.action_frame_end, strip.frame_end = strip.action[_SPAN][1], span.end
+            else:
+                strip.action_frame_start, strip.frame_start = strip.action[_SPAN][0], span.start
 
 
 def _remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip) -> None:

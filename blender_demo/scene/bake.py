@@ -20,6 +20,8 @@ from .actions import (
     Layer,
     TakeRange,
     active_paths,
+    cut_edge,
+    edge_values,
     hidden_by_solo,
     nla_paths,
     own_tracks,
@@ -74,14 +76,17 @@ def bake(clip: MotionClip, character: Character, profile: RigProfile, options: B
     blocks = list(character.data_blocks())
     existing = takes(blocks)
     replaced = {take.name for take in existing if take.name == options.take or (take.start < end and take.end > start)}
-    ease = _ease_frames(start, end, options.ease_s * scene_fps(scene), [take for take in existing if take.name not in replaced])
+    sides = _sides(start, end, options.ease_s * scene_fps(scene), [take for take in existing if take.name not in replaced])
     rest = _rest_values(plan)
-    layers = [_layer(block, factor, samples, rest, options, ease) for (block, factor), samples in plan.items()]
+    layers = [_layer(block, factor, samples, rest, options, sides) for (block, factor), samples in plan.items()]
     warnings += _hindrances(layers)
 
     remove_takes(blocks, replaced)
+    for side in sides:
+        if side.neighbor:
+            cut_edge(blocks, side.neighbor, side.before)
     write_rest(character.name, _without_artists(rest), start)
-    actions = write_take(options.take, layers)
+    actions = write_take(options.take, layers, start, end)
     return BakeReport(
         curves=sum(len(layer.curves) for layer in layers),
         keys=sum(len(curve.frames) for layer in layers for curve in layer.curves),
@@ -129,18 +134,34 @@ def _check_block(block: Any) -> None:
         raise BakeError(f"The shape keys of '{block.name}' are absolute. Switch them to Relative in the Shape Keys panel.")
 
 
-def _ease_frames(start: float, end: float, length: float, others: Sequence[TakeRange]) -> tuple[float, float]:
-    """Frames for leaving rest before `start` and for finding it after `end`, shortened where another take is closer."""
-    before = min([length, *(start - take.end for take in others if take.end <= start)])
-    after = min([length, *(take.start - end for take in others if take.start >= end)])
-    return before, after
+@dataclass(frozen=True)
+class _Side:
+    """The way into a take (`before`) or out of it: how many frames it takes, and the take it comes from or leads to; rest if empty."""
+
+    before: bool
+    frames: float
+    neighbor: str = ""
+
+
+def _sides(start: float, end: float, frames: float, others: Sequence[TakeRange]) -> tuple[_Side, _Side]:
+    """Both ways. Where another take is so close that the ways to rest would overlap, one leads straight to the other."""
+    lead, tail = _Side(True, frames), _Side(False, frames)
+    for take in others:
+        if 0.0 <= start - take.end < min(lead.frames + take.tail, lead.frames if lead.neighbor else np.inf):
+            lead = _Side(True, start - take.end, take.name)
+        if 0.0 <= take.start - end < min(tail.frames + take.lead, tail.frames if tail.neighbor else np.inf):
+            tail = _Side(False, take.start - end, take.name)
+    return lead, tail
 
 
 def _layer(
-    block: Any, factor: str, samples: Sequence[Samples], rest: dict[Any, dict[CurveId, float]], options: BakeOptions, ease: tuple[float, float]
+    block: Any, factor: str, samples: Sequence[Samples], rest: dict[Any, dict[CurveId, float]], options: BakeOptions, sides: Sequence[_Side]
 ) -> Layer:
-    """Choose the keys of one factor on one data-block, and add those that lead from rest and back to it."""
+    """Choose the keys of one factor on one data-block, and add those on the ways from rest and back to it."""
     blend = options.factors.get(factor, FactorBake()).blend
+    if any(s.path.endswith("axis_angle") for s in samples):
+        blend = "REPLACE"  # two axes cannot be added
+    edges = [edge_values(block, side.neighbor, side.before) if side.neighbor else {} for side in sides]
     kept = reduce_curves(np.stack([s.values for s in samples], axis=1), [s.tolerance for s in samples])
     curves = []
     for s, indices in zip(samples, kept, strict=True):
@@ -148,10 +169,11 @@ def _layer(
         if len(frames) == 1:
             frames, values = np.append(frames, frames + 1.0), np.append(values, values)
         away = s.neutral if blend == "COMBINE" else rest[block][s.path, s.index]
-        if ease[0] > 0.0:
-            frames, values = np.append(frames[0] - ease[0], frames), np.append(away, values)
-        if ease[1] > 0.0:
-            frames, values = np.append(frames, frames[-1] + ease[1]), np.append(values, away)
+        for side, edge in zip(sides, edges, strict=True):
+            at = 0 if side.before else len(frames)
+            frame = frames[0] - side.frames if side.before else frames[-1] + side.frames
+            if side.frames > 0.0:
+                frames, values = np.insert(frames, at, frame), np.insert(values, at, edge.get((s.path, s.index), away))
         curves.append(Curve(s.path, s.index, frames, values))
     return Layer(block, factor, tuple(curves), blend)
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 from mathutils import Matrix
@@ -14,22 +15,27 @@ __all__ = ["Character", "IdRef", "find_character", "rest_matrix", "shape_keys"]
 
 @dataclass(frozen=True)
 class IdRef:
-    """A data-block across undo and file loads, which invalidate every Python reference to it."""
+    """A data-block across undo and file loads, which invalidate every Python reference to it.
 
+    collection: the name of its collection in `bpy.data`.
+    """
+
+    collection: str
     name: str
     session_uid: int
 
     @classmethod
-    def of(cls, block: bpy.types.ID) -> "IdRef":
-        """A reference to `block`."""
-        return cls(block.name, block.session_uid)
+    def of(cls, collection: str, block: bpy.types.ID) -> "IdRef":
+        """A reference to `block`, which lies in that collection."""
+        return cls(collection, block.name, block.session_uid)
 
-    def resolve(self) -> bpy.types.Object | None:
-        """The object, or None when it is gone or another one has taken its name."""
-        found = bpy.data.objects.get(self.name)
-        if found is not None and found.session_uid == self.session_uid:
-            return found
-        return next((o for o in bpy.data.objects if o.session_uid == self.session_uid), None)
+    def resolve(self) -> Any:
+        """The data-block, renamed or not, or None when it is gone; another one of its name is not taken for it."""
+        blocks = getattr(bpy.data, self.collection)
+        named = blocks.get(self.name)
+        if named is not None and named.session_uid == self.session_uid:
+            return named
+        return next((block for block in blocks if block.session_uid == self.session_uid), None)
 
 
 def shape_keys(mesh: bpy.types.Object) -> bpy.types.Key:

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What buttons do: thin operators over `scene` and the worker. `CLASSES` and `session.SESSION` may be imported from outside."""
+
+from typing import Final
+
+from . import bake, doctor, generate, head, set_up_environment
+
+__all__ = ["CLASSES"]
+
+CLASSES: Final = (*generate.CLASSES, *bake.CLASSES, *head.CLASSES, *doctor.CLASSES, *set_up_environment.CLASSES)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How operators speak to the artist."""
+
+import bpy
+
+from ..scene.bake import BakeReport
+
+__all__ = ["redraw", "report_bake", "status"]
+
+
+def report_bake(operator: bpy.types.Operator, report: BakeReport) -> None:
+    """Say what a bake wrote, and what keeps it from showing."""
+    for sentence in report.warnings:
+        operator.report({"WARNING"}, sentence)
+    frames = f"frames {report.first_frame:g} to {report.last_frame:g}"
+    operator.report({"INFO"}, f"Baked {frames}: {report.curves} curves, {report.keys} keys in {report.seconds:.2f} s.")
+
+
+def redraw(context: bpy.types.Context) -> None:
+    """Draw the sidebars again, as progress is no property that Blender watches."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def status(context: bpy.types.Context, text: str | None) -> None:
+    """Text in the status bar; None gives it back to Blender."""
+    if context.workspace is not None:
+        context.workspace.status_text_set(text)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The DEMO tab: character and voice on top, then what shapes the performance, then the take."""
+
+import textwrap
+from typing import Any, ClassVar, Final
+
+import bpy
+
+from ..backend.motion.factors import FACTORS
+from ..operators.session import SESSION
+from ..operators.take import settings_of
+
+__all__ = ["CLASSES"]
+
+_STAGES: Final = {
+    "": "Waiting", "start": "Starting the generator", "audio": "Listening", "flow": "Performing", "decode": "Shaping the face",
+}
+_FACTOR_ICONS: Final = {"lip": "OUTLINER_DATA_SPEAKER", "pose": "ORIENTATION_GIMBAL", "eyes": "HIDE_OFF", "expression": "MONKEY"}
+_FACTOR_LABELS: Final = {"lip": "Lips", "pose": "Head", "eyes": "Eyes", "expression": "Expression"}
+_CHARACTER_PX: Final = 7.0
+"""Average width of a letter at interface scale 1."""
+
+
+class _DemoPanel:
+    """What all panels of the tab share."""
+
+    bl_space_type: ClassVar = "VIEW_3D"
+    bl_region_type: ClassVar = "UI"
+    bl_category: ClassVar = "DEMO"
+
+
+def _paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
+    """Text wrapped to the width of the sidebar; only the first line carries the icon."""
+    scale = context.preferences.system.ui_scale
+    letters = max(int(context.region.width / (scale * _CHARACTER_PX)) - 6, 16) if context.region else 40
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for i, line in enumerate(textwrap.wrap(text, letters)):
+        column.label(text=line, icon="BLANK1" if i else icon)  # pyright: ignore[reportArgumentType]
+
+
+class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
+    """Character, voice, and the button."""
+
+    bl_idname = "DEMO_PT_speech"
+    bl_label = "Speech to Face"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        settings = settings_of(context.scene)
+        self._draw_character(layout, context, settings)
+        layout.separator()
+        self._draw_voice(layout, settings)
+        layout.separator()
+        self._draw_generate(layout, settings)
+
+    def _draw_character(self, layout: bpy.types.UILayout, context: bpy.types.Context, settings: Any) -> None:
+        column = layout.column()
+        column.label(text="Character")
+        row = column.row(align=True)
+        row.prop(settings, "character", text="")
+        row.operator("demo.add_head", text="", icon="ADD")
+        if settings.character is None:
+            _paragraph(column, context, "Pick a face mesh, or press + for a head.", "INFO")
+        elif settings.character_status:
+            _paragraph(column, context, settings.character_status, "CHECKMARK" if settings.character_ready else "ERROR")
+
+    def _draw_voice(self, layout: bpy.types.UILayout, settings: Any) -> None:
+        column = layout.column()
+        column.label(text="Voice")
+        column.row(align=True).prop(settings, "source", expand=True)
+        if settings.source == "STRIP":
+            column.prop(settings, "strip", text="", icon="SOUND")
+            return
+        column.prop(settings, "audio_path", text="")
+        row = column.row()
+        row.use_property_split = True
+        row.use_property_decorate = False
+        row.prop(settings, "start_frame")
+
+    def _draw_generate(self, layout: bpy.types.UILayout, settings: Any) -> None:
+        column = layout.column()
+        row = column.row()
+        row.use_property_split = True
+        row.use_property_decorate = False
+        row.prop(settings, "seed")
+        job = SESSION.job
+        if job is None:
+            row = column.row()
+            row.scale_y = 1.5
+            row.operator("demo.generate", icon="PLAY")
+            return
+        row = column.row(align=True)
+        row.scale_y = 1.5
+        row.progress(factor=job.progress, text=_STAGES.get(job.stage, job.stage))
+        row.operator("demo.cancel", text="", icon="X")
+
+
+class DEMO_PT_performance(_DemoPanel, bpy.types.Panel):
+    """One row of controls for each factor."""
+
+    bl_idname = "DEMO_PT_performance"
+    bl_parent_id = "DEMO_PT_speech"
+    bl_label = "Performance"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        settings = settings_of(context.scene)
+        for factor in FACTORS:
+            controls = settings.factor(factor.name)
+            column = layout.column(align=True)
+            row = column.row(align=True)
+            row.prop(controls, "include", text=_FACTOR_LABELS[factor.name], icon=_FACTOR_ICONS[factor.name])  # pyright: ignore
+            grid = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+            grid.enabled = controls.include
+            for name in ("gain", "seed_offset", "guidance", "temperature"):
+                grid.prop(controls, name)
+
+
+class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
+    """The last take, and what can be done with it."""
+
+    bl_idname = "DEMO_PT_take"
+    bl_parent_id = "DEMO_PT_speech"
+    bl_label = "Take"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        settings = settings_of(context.scene)
+        column = layout.column()
+        column.prop(settings, "clip_path", text="")
+        if settings.clip_summary:
+            _paragraph(column, context, settings.clip_summary, "INFO")
+        row = column.row()
+        row.use_property_split = True
+        row.use_property_decorate = False
+        row.prop(settings, "tolerance")
+        row = column.row(align=True)
+        row.operator("demo.bake", icon="ACTION")
+        row.operator("demo.remove_bake", text="Remove", icon="TRASH")
+        column.operator("demo.push_down", icon="NLA_PUSHDOWN")
+
+
+class DEMO_PT_setup(_DemoPanel, bpy.types.Panel):
+    """What generating needs."""
+
+    bl_idname = "DEMO_PT_setup"
+    bl_parent_id = "DEMO_PT_speech"
+    bl_label = "Setup"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        row = layout.row()
+        row.use_property_split = True
+        row.use_property_decorate = False
+        row.prop(settings_of(context.scene), "steps")
+        column = layout.column(align=True)
+        column.operator("demo.doctor", icon="CHECKMARK")
+        column.operator("demo.set_up_environment", icon="IMPORT")
+
+
+CLASSES: Final = (DEMO_PT_speech, DEMO_PT_performance, DEMO_PT_take, DEMO_PT_setup)

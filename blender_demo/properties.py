@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the artist sets, saved with the scene: who speaks, which recording, how each factor is made."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from . import compat
+from .backend.errors import DemoError
+from .backend.motion.factors import FACTORS
+from .backend.settings import FactorControl, GenerationSettings
+from .scene.bake import BakeOptions, FactorBake
+from .scene.character import find_character
+from .scene.detect import detect_character
+from .scene.strips import strip_names
+
+__all__ = ["CLASSES", "DemoFactorSettings", "DemoSettings"]
+
+class DemoFactorSettings(bpy.types.PropertyGroup):
+    """How one factor is generated and baked."""
+
+    include: BoolProperty(name="Bake", description="Bake this factor; switched off, your own animation keeps it", default=True)
+    seed_offset: IntProperty(
+        name="Variation", description="Draw this factor anew while the others stay as they are", default=0, min=0, max=9999
+    )
+    guidance: FloatProperty(
+        name="Guidance", description="How closely this factor follows the voice; 1 is as it was learned", default=1.0, min=0.0, max=5.0
+    )
+    temperature: FloatProperty(
+        name="Variety", description="0 gives the most likely motion, 1 all of its variety", default=1.0, min=0.0, max=2.0
+    )
+    gain: FloatProperty(
+        name="Gain", description="Strength of this factor around rest; a new bake is enough to change it", default=1.0, min=0.0, max=4.0
+    )
+
+    def control(self) -> FactorControl:
+        """For the generator. The gain is left to the bake, where it costs no new generation."""
+        return FactorControl(guidance=self.guidance, temperature=self.temperature, seed_offset=self.seed_offset)
+
+    def bake(self, default: FactorBake) -> FactorBake:
+        """For the bake."""
+        return replace(default, include=self.include, gain=self.gain)
+
+
+def _look_at_character(settings: "DemoSettings", _context: bpy.types.Context) -> None:
+    """Say at once what of a picked character can be driven."""
+    settings.character_ready = False
+    settings.character_status = ""
+    if settings.character is None:
+        return
+    try:
+        settings.character_status = detect_character(find_character(settings.character)).summary()
+        settings.character_ready = True
+    except DemoError as error:
+        settings.character_status = str(error)
+
+
+def _strip_choices(_settings: Any, context: bpy.types.Context, _text: str) -> list[str]:
+    return strip_names(compat.sequencer_scene(context))
+
+
+def _can_be_character(_settings: Any, obj: bpy.types.Object) -> bool:
+    return obj.type in {"MESH", "ARMATURE", "EMPTY"}
+
+
+class DemoSettings(bpy.types.PropertyGroup):
+    """Everything of the panel; lives at `scene.demo`."""
+
+    character: PointerProperty(
+        type=bpy.types.Object, name="Character", description="Any object of the character: its face mesh, its armature or its root",
+        poll=_can_be_character, update=_look_at_character,
+    )
+    character_ready: BoolProperty(options={"HIDDEN"})
+    character_status: StringProperty(options={"HIDDEN"})
+    source: EnumProperty(
+        name="Voice", items=(
+            ("FILE", "File", "A recording on disk"),
+            ("STRIP", "Strip", "A sound strip of the video sequencer: its trim, place and speed are kept"),
+        ),
+    )
+    audio_path: StringProperty(name="Recording", description="A recording of one voice: WAV, FLAC, OGG, MP3", subtype="FILE_PATH")
+    strip: StringProperty(name="Strip", description="A sound strip of the video sequencer", search=_strip_choices)
+    start_frame: IntProperty(name="Start Frame", description="Scene frame at which the recording begins", default=1)
+    seed: IntProperty(name="Seed", description="The take: the same seed gives the same motion again", default=0, min=0, max=2**31 - 1)
+    steps: IntProperty(name="Steps", description="Evaluations of the model; more are slower and rarely better", default=5, min=1, max=100)
+    tolerance: FloatProperty(
+        name="Key Tolerance", description="How far curves may leave the take to save keys; 0 keeps a key on every frame",
+        default=0.002, min=0.0, max=0.1, precision=4, step=0.1,
+    )
+    clip_path: StringProperty(name="Take", description="The motion clip to bake", subtype="FILE_PATH")
+    clip_take: StringProperty(options={"HIDDEN"})
+    clip_start_frame: FloatProperty(options={"HIDDEN"}, default=1.0)
+    clip_speed: FloatProperty(options={"HIDDEN"}, default=1.0)
+    clip_summary: StringProperty(options={"HIDDEN"})
+    lip: PointerProperty(type=DemoFactorSettings)
+    pose: PointerProperty(type=DemoFactorSettings)
+    eyes: PointerProperty(type=DemoFactorSettings)
+    expression: PointerProperty(type=DemoFactorSettings)
+
+    def factor(self, name: str) -> DemoFactorSettings:
+        """The settings of one factor."""
+        return getattr(self, name)
+
+    def generation(self, device: str) -> GenerationSettings:
+        """What the generator is told."""
+        controls = {factor.name: self.factor(factor.name).control() for factor in FACTORS}
+        return GenerationSettings(seed=self.seed, steps=self.steps, device=device, factors=controls)
+
+    def bake_options(self, take: str, start_frame: float) -> BakeOptions:
+        """How a take is baked."""
+        factors = {name: self.factor(name).bake(default) for name, default in BakeOptions().factors.items()}
+        return BakeOptions(start_frame=start_frame, take=take, tolerance=self.tolerance, factors=factors)
+
+
+CLASSES: Final = (DemoFactorSettings, DemoSettings)

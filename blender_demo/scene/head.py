@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The project's own character in a scene: keyed meshes, a small rig, materials, and a stage to show it on.
+
+The face looks along -Y. The mesh `DEMO Head` carries the 52 ARKit keys under their own names. The eyeballs are turned by the bones
+eye.L and eye.R, so the eyeLook keys move only the lids; the mesh says so with the property `demo_eye_look = "lids"`, and whoever drives it
+gives the gaze to the bones and the eyeLook weights to the keys.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import bpy
+import numpy as np
+from mathutils import Vector
+from numpy.typing import NDArray
+
+from ..backend.head.head_model import HeadModel, load_head
+from ..backend.motion.factors import ARKIT_NAMES
+
+__all__ = ["HeadObjects", "add_head", "add_stage"]
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeadObjects:
+    """What `add_head` made; the first mesh is the one with the shape keys."""
+
+    meshes: tuple[bpy.types.Object, ...]
+    armature: bpy.types.Object
+
+
+@dataclass(frozen=True)
+class Look:
+    """A material: color (sRGB) where the mesh brings none of its own, roughness, share of light that scatters under the surface."""
+
+    color: tuple[float, float, float]
+    roughness: float
+    scatter: float = 0.0
+
+
+LOOKS: Final[Mapping[str, Look]] = {
+    "skin": Look((0.86, 0.64, 0.52), 0.48, 0.12),
+    "mouth": Look((0.30, 0.10, 0.10), 0.5),
+    "gums": Look((0.74, 0.36, 0.36), 0.3, 0.1),
+    "teeth": Look((0.93, 0.90, 0.83), 0.2, 0.1),
+    "tongue": Look((0.76, 0.36, 0.36), 0.35, 0.1),
+    "sclera": Look((0.93, 0.91, 0.89), 0.15),
+    "iris": Look((0.26, 0.42, 0.50), 0.15),
+    "pupil": Look((0.01, 0.01, 0.01), 0.1),
+    "brows": Look((0.17, 0.10, 0.07), 0.7),
+    "lashes": Look((0.06, 0.04, 0.03), 0.8),
+    "hair": Look((0.25, 0.15, 0.10), 0.42),
+    "clothes": Look((0.16, 0.27, 0.32), 0.9),
+}
+CORNEA: Final = "cornea"
+KEYED_PARTS: Final = ("skin", "mouth", "lidRims", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue", "brows", "lashes")
+COLOR: Final = "Color"
+BONES: Final = {"chest": None, "neck": "chest", "head": "neck", "eye.L": "head", "eye.R": "head"}
+"""Each bone's parent."""
+
+
+def add_head(scene: bpy.types.Scene) -> HeadObjects:
+    """Put the head into a scene, at the origin, with its rig."""
+    model = load_head()
+    armature = _add_armature(scene, model)
+    keyed = model.vertices_of(*KEYED_PARTS)
+    face = _add_part(scene, "DEMO Head", model, keyed)
+    _add_keys(face, model, keyed)
+    face["demo_eye_look"] = "lids"
+    _bind(face, armature, _neck_weights(model.vertices[keyed]))
+
+    meshes = [face]
+    for bone, part, centre in zip(("eye.L", "eye.R"), ("eyeLeft", "eyeRight"), model.eye_centres, strict=True):
+        eye = _add_part(scene, f"DEMO {bone}", model, model.vertices_of(part))
+        cornea = _add_cornea(scene, f"DEMO Cornea.{bone[-1]}", centre, model.eye_radius)
+        for ball in (eye, cornea):
+            _bind(ball, armature, {bone: np.ones(len(ball.data.vertices), np.float32)})
+            meshes.append(ball)
+    hair = _add_mesh(scene, "DEMO Hair", model.hair_vertices, model.hair_quads, {"hair": None})
+    _paint(hair, _linear(LOOKS["hair"].color) * (model.hair_brightness**2)[:, None])
+    _bind(hair, armature, {"head": np.ones(len(model.hair_vertices), np.float32)})
+    clothes = _add_mesh(scene, "DEMO Sweater", model.clothes_vertices, model.clothes_quads, {"clothes": None})
+    _paint(clothes, np.tile(_linear(LOOKS["clothes"].color), (len(model.clothes_vertices), 1)))
+    _bind(clothes, armature, {"chest": np.ones(len(model.clothes_vertices), np.float32)})
+    return HeadObjects((*meshes, hair, clothes), armature)
+
+
+# --- meshes ---------------------------------------------------------------------------------------------------------------
+
+
+def _blender(points: Floats) -> Floats:
+    """From the head frame (y up, z forward) to Blender's (z up, -y forward)."""
+    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
+
+
+def _linear(srgb: Any) -> Floats:
+    srgb = np.asarray(srgb, np.float32)
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def _add_mesh(
+    scene: bpy.types.Scene, name: str, vertices: Floats, quads: NDArray[Any], materials: Mapping[str, NDArray[np.bool_] | None]
+) -> bpy.types.Object:
+    """A smooth mesh object; `materials` says which quads (all if None) are made of which look."""
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata(_blender(vertices).tolist(), [], quads.tolist())
+    slots = np.zeros(len(quads), np.int32)
+    for slot, (look, where) in enumerate(materials.items()):
+        mesh.materials.append(_material(look))
+        if where is not None:
+            slots[where] = slot
+    mesh.polygons.foreach_set("material_index", slots)
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(quads), bool))
+    mesh.update()
+    made = bpy.data.objects.new(name, mesh)
+    scene.collection.objects.link(made)
+    return made
+
+
+def _add_part(scene: bpy.types.Scene, name: str, model: HeadModel, chosen: NDArray[np.intp]) -> bpy.types.Object:
+    """An object of the chosen vertices of the model, painted."""
+    renumber = np.full(len(model.vertices), -1)
+    renumber[chosen] = np.arange(len(chosen))
+    inside = (renumber[model.quads] >= 0).all(axis=1)
+    material = model.material[inside]
+    used = [name for i, name in enumerate(model.materials) if (material == i).any()]
+    quads = renumber[model.quads[inside]]
+    made = _add_mesh(scene, name, model.vertices[chosen], quads, {m: material == model.materials.index(m) for m in used})
+    layer = made.data.uv_layers.new(name="UVMap")
+    layer.uv.foreach_set("vector", model.uv[inside].astype(np.float32).ravel())
+    corners = _linear([LOOKS[m].color for m in model.materials])[np.repeat(material, 4)]
+    skin = _linear(model.skin_colors / 255)
+    on_skin = np.repeat(material == model.materials.index("skin"), 4)
+    corners[on_skin] = skin[chosen[quads].ravel()[on_skin]]
+    iris = np.repeat(material == model.materials.index("iris"), 4)
+    if iris.any():
+        corners[iris] *= _iris_shade(model, chosen[quads].ravel()[iris])[:, None]
+    _paint(made, corners)
+    return made
+
+
+def _iris_shade(model: HeadModel, vertices: NDArray[np.intp]) -> Floats:
+    """Dark at the rim, light within."""
+    points = model.vertices[vertices]
+    centre = model.eye_centres[(points[:, 0] < 0).astype(int)]
+    radius = np.linalg.norm((points - centre)[:, :2], axis=1)
+    return np.interp(radius / radius.max(), [0.45, 0.7, 0.9, 1.0], [0.75, 1.35, 0.8, 0.15])
+
+
+def _paint(thing: bpy.types.Object, linear: Floats) -> None:
+    """Colors (n, 3), one a vertex or one a corner."""
+    domain = "POINT" if len(linear) == len(thing.data.vertices) else "CORNER"
+    layer = thing.data.color_attributes.new(COLOR, "FLOAT_COLOR", domain)
+    layer.data.foreach_set("color", np.concatenate([linear, np.ones((len(linear), 1))], axis=1).astype(np.float32).ravel())
+    thing.data.color_attributes.active_color = layer
+
+
+def _add_keys(face: bpy.types.Object, model: HeadModel, chosen: NDArray[np.intp]) -> None:
+    face.shape_key_add(name="Basis")
+    for name, delta in zip(ARKIT_NAMES, model.deltas, strict=True):
+        key = face.shape_key_add(name=name)
+        key.data.foreach_set("co", _blender(model.vertices[chosen] + delta[chosen]).astype(np.float32).ravel())
+
+
+def _add_cornea(scene: bpy.types.Scene, name: str, centre: Floats, radius: float) -> bpy.types.Object:
+    """A clear, slightly bulging shell over the iris."""
+    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    angles = np.linspace(0.06, 0.62, 7)
+    bulge = radius * (1.003 + 0.03 * (1 - (angles / 0.62) ** 2))
+    rings = [
+        np.stack([r * np.sin(a) * np.cos(turn), r * np.sin(a) * np.sin(turn), np.full(24, r * np.cos(a))], axis=1)
+        for a, r in zip(angles, bulge, strict=True)
+    ]
+    index = np.arange(7 * 24).reshape(7, 24)
+    bands = np.concatenate([
+        np.stack([index[k + 1], np.roll(index[k + 1], -1), np.roll(index[k], -1), index[k]], axis=1) for k in range(6)
+    ])
+    points = np.concatenate([*rings, [[0.0, 0.0, bulge[0]]]]) + centre
+    middle = [(index[0, i], index[0, i + 1], index[0, (i + 2) % 24], 7 * 24) for i in range(0, 24, 2)]
+    made = _add_mesh(scene, name, points, np.concatenate([bands, middle]), {CORNEA: None})
+    made.visible_shadow = False
+    return made
+
+
+# --- materials ------------------------------------------------------------------------------------------------------------
+
+
+def _material(look: str) -> bpy.types.Material:
+    name = f"DEMO {look}"
+    if name in bpy.data.materials:
+        return bpy.data.materials[name]
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    tree = material.node_tree
+    shader = tree.nodes["Principled BSDF"]
+    if look == CORNEA:
+        material.diffuse_color, material.roughness = (1.0, 1.0, 1.0, 0.04), 0.05
+        glossy, clear, mix = (tree.nodes.new(f"ShaderNode{kind}") for kind in ("BsdfGlossy", "BsdfTransparent", "MixShader"))
+        glossy.inputs["Roughness"].default_value = 0.04
+        mix.inputs[0].default_value = 0.12
+        tree.links.new(clear.outputs[0], mix.inputs[1])
+        tree.links.new(glossy.outputs[0], mix.inputs[2])
+        tree.links.new(mix.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
+        return material
+    made = LOOKS[look]
+    material.diffuse_color = (*_linear(made.color).tolist(), 1.0)
+    material.roughness = made.roughness
+    color = tree.nodes.new("ShaderNodeVertexColor")
+    color.layer_name = COLOR
+    tree.links.new(color.outputs["Color"], shader.inputs["Base Color"])
+    shader.inputs["Roughness"].default_value = made.roughness
+    shader.inputs["Subsurface Weight"].default_value = made.scatter
+    shader.inputs["Subsurface Radius"].default_value = (0.006, 0.003, 0.002)
+    shader.inputs["Subsurface Scale"].default_value = 1.0
+    return material
+
+
+# --- rig ------------------------------------------------------------------------------------------------------------------
+
+
+def _add_armature(scene: bpy.types.Scene, model: HeadModel) -> bpy.types.Object:
+    """Bones chest, neck, head, eye.L, and eye.R."""
+    data = bpy.data.armatures.new("DEMO Rig")
+    armature = bpy.data.objects.new("DEMO Rig", data)
+    scene.collection.objects.link(armature)
+    pivot, (left, right) = model.head_pivot, model.eye_centres
+    chest, neck, crown = (np.array(p, np.float32) for p in ((0, -0.25, -0.02), (0, -0.12, -0.025), (0, 0.145, 0.0)))
+    forward = np.array([0, 0, 0.03], np.float32)
+    ends = {
+        "chest": (chest, neck), "neck": (neck, pivot), "head": (pivot, crown),
+        "eye.L": (left, left + forward), "eye.R": (right, right + forward),
+    }
+    view_layer = bpy.context.view_layer if bpy.context.scene == scene else scene.view_layers[0]
+    with bpy.context.temp_override(scene=scene, view_layer=view_layer, active_object=armature, object=armature):
+        view_layer.objects.active = armature
+        bpy.ops.object.mode_set(mode="EDIT")
+        for name, parent in BONES.items():
+            bone = data.edit_bones.new(name)
+            bone.head, bone.tail = (Vector(_blender(p)) for p in ends[name])
+            bone.parent = data.edit_bones[parent] if parent else None
+        bpy.ops.object.mode_set(mode="OBJECT")
+    for bone in armature.pose.bones:
+        bone.rotation_mode = "XYZ"
+    return armature
+
+
+def _neck_weights(vertices: Floats) -> dict[str, Floats]:
+    """Skinning of face and neck: the skull goes with the head, the bust with the chest, the neck between."""
+    height = vertices[:, 1] + 0.3 * vertices[:, 2]  # the jaw belongs to the head, the nape to the neck
+
+    def rise(low: float, high: float) -> Floats:
+        t = np.clip((height - low) / (high - low), 0, 1)
+        return t * t * (3 - 2 * t)
+
+    head, above_chest = rise(-0.105, -0.052), rise(-0.150, -0.098)
+    return {"head": head, "neck": (1 - head) * above_chest, "chest": 1 - above_chest}
+
+
+def _bind(thing: bpy.types.Object, armature: bpy.types.Object, weights: Mapping[str, Floats]) -> None:
+    """Parent a mesh to the armature, with one vertex group a bone."""
+    thing.parent = armature
+    for bone, values in weights.items():
+        group = thing.vertex_groups.new(name=bone)
+        for level in np.unique(np.round(values[values > 0], 3)):
+            group.add(np.flatnonzero(np.abs(values - level) <= 0.0005).tolist(), float(level), "REPLACE")
+    modifier = thing.modifiers.new("DEMO Rig", "ARMATURE")
+    modifier.object = armature
+
+
+# --- stage ----------------------------------------------------------------------------------------------------------------
+
+LIGHTS: Final = (  # name, position, size, watts, color
+    ("Key", (0.75, -1.1, 0.75), 0.6, 26.0, (1.0, 0.93, 0.86)),
+    ("Fill", (-1.1, -0.9, 0.15), 1.0, 9.0, (0.82, 0.90, 1.0)),
+    ("Rim", (-0.6, 0.9, 0.65), 0.5, 30.0, (0.95, 0.97, 1.0)),
+)
+
+
+def add_stage(scene: bpy.types.Scene) -> bpy.types.Object:
+    """Camera on head and shoulders, three lights, world, and render settings for Workbench and Cycles; returns the camera."""
+    target = Vector((0.0, 0.0, -0.012))
+    camera = bpy.data.objects.new("DEMO Camera", bpy.data.cameras.new("DEMO Camera"))
+    camera.data.lens, camera.data.clip_start = 85.0, 0.01
+    _aim(camera, Vector((0.10, -1.12, 0.02)), target)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    for name, position, size, power, color in LIGHTS:
+        data = bpy.data.lights.new(f"DEMO {name}", "AREA")
+        data.size, data.energy, data.color = size, power, color
+        light = bpy.data.objects.new(f"DEMO {name}", data)
+        _aim(light, Vector(position), target)
+        scene.collection.objects.link(light)
+    world = bpy.data.worlds.new("DEMO World")
+    world.use_nodes = True
+    world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.055, 0.065, 0.08, 1.0)
+    world.color = (0.09, 0.10, 0.12)
+    scene.world = world
+    scene.render.resolution_x = scene.render.resolution_y = 512
+    scene.render.resolution_percentage = 100
+    scene.view_settings.view_transform = "Standard"
+    shading = scene.display.shading
+    shading.light, shading.color_type = "STUDIO", "VERTEX"
+    shading.show_cavity, shading.cavity_type = True, "WORLD"
+    shading.show_shadows, shading.shadow_intensity = True, 0.35
+    shading.show_specular_highlight = True
+    scene.display.light_direction = (0.35, 0.55, 0.75)
+    scene.cycles.samples, scene.cycles.use_denoising = 24, True
+    return camera
+
+
+def _aim(thing: bpy.types.Object, position: Vector, target: Vector) -> None:
+    thing.location = position
+    thing.rotation_euler = (target - position).to_track_quat("-Z", "Y").to_euler()
