@@ -43,7 +43,7 @@ def main() -> None:
 def head_in_a_new_scene() -> tuple[bpy.types.Scene, Character]:
     """A scene at the model's rate that holds the project's head alone."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
+    scene = bpy.data.scenes[0]
     scene.render.fps, scene.render.fps_base = 30, 1.0
     return scene, find_character(add_head(scene).meshes[0])
 

@@ -148,7 +148,7 @@ def timed_job(worker: Worker, audio: Path, settings: GenerationSettings, label: 
 def build_scene(clip: MotionClip, audio: Path) -> tuple[bpy.types.Scene, BakeReport]:
     """A scene with the head, its performance and its sound, ready to play."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
+    scene = bpy.data.scenes[0]
     scene.render.fps, scene.render.fps_base = SCENE_FPS, 1.0
     head = add_head(scene)
     character = find_character(head.meshes[0])
