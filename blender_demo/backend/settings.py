@@ -2,12 +2,15 @@
 """What a take is generated with. Torch-free: made by operators and the command line, read by the worker."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 from .errors import DemoError
 from .motion.factors import FACTORS
 
-__all__ = ["FactorControl", "GenerationSettings"]
+__all__ = ["STYLES", "FactorControl", "GenerationSettings"]
+
+STYLES: Final = ("captured", "animated", "taught")
+"""Where the lips of a training clip came from: a tracked face, an animator, the coarticulation teacher."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,14 @@ class GenerationSettings:
     seed: the take; the same seed gives the same motion on the same device.
     steps: evaluations of the vector field.
     device: "auto", "cuda", "mps" or "cpu".
+    style: whose lips to take after: "captured" from a tracked face, "animated" by hand, or "taught" by the coarticulation model.
     factors: a FactorControl for each factor name.
     """
 
     seed: int = 0
     steps: int = 5
     device: str = "auto"
+    style: str = "captured"
     factors: dict[str, FactorControl] = field(default_factory=lambda: {f.name: FactorControl() for f in FACTORS})
 
     def __post_init__(self) -> None:
@@ -46,6 +51,8 @@ class GenerationSettings:
             raise DemoError(f"Steps must be between 1 and 100, not {self.steps}.")
         if self.device not in ("auto", "cuda", "mps", "cpu"):
             raise DemoError(f"Unknown device '{self.device}'. Use auto, cuda, mps or cpu.")
+        if self.style not in STYLES:
+            raise DemoError(f"Unknown style '{self.style}'. Use {', '.join(STYLES)}.")
         unknown = set(self.factors) - {factor.name for factor in FACTORS}
         if unknown:
             known = ", ".join(factor.name for factor in FACTORS)

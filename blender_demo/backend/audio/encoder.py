@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audio encoder: log-mel frames to phone probabilities, the speaker-independent view of speech that drives the lips."""
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from ..attention import NeighborAttention
+from .features import MEL_BANDS, MEL_PER_FRAME
+
+__all__ = ["CONDITION_DIM", "PHONES", "AudioEncoder", "AudioEncoderConfig", "condition"]
+
+PHONES: Final = (
+    "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
+    "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
+)
+"""ARPAbet without stress, silence first."""
+
+CONDITION_DIM: Final = len(PHONES) + MEL_PER_FRAME + 2
+
+
+@dataclass(frozen=True)
+class AudioEncoderConfig:
+    """Sizes of the encoder."""
+
+    width: int = 192
+    depth: int = 5
+    heads: int = 6
+    reach: int = 10
+
+
+class _Block(nn.Module):
+    def __init__(self, config: AudioEncoderConfig) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(3))
+        self.conv = nn.Conv1d(config.width, config.width, 5, padding=2, groups=config.width)
+        self.attention = NeighborAttention(config.width, config.heads, config.reach)
+        self.mlp = nn.Sequential(
+            nn.Linear(config.width, 3 * config.width), nn.GELU(), nn.Dropout(0.1), nn.Linear(3 * config.width, config.width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.conv(self.norms[0](x).transpose(1, 2)).transpose(1, 2)
+        x = x + self.attention(self.norms[1](x))
+        return x + self.mlp(self.norms[2](x))
+
+
+class AudioEncoder(nn.Module):
+    """Frame-wise phone classifier with neighborhood attention; sees `halo` motion frames to each side."""
+
+    def __init__(self, config: AudioEncoderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or AudioEncoderConfig()
+        width = self.config.width
+        self.stem = nn.Sequential(nn.Linear(MEL_BANDS * MEL_PER_FRAME, width), nn.GELU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(_Block(self.config) for _ in range(self.config.depth))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, len(PHONES))
+
+    @property
+    def halo(self) -> int:
+        """Frames to each side that can influence a frame."""
+        return self.config.depth * (self.config.reach + 2)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel (B, T * 4, 64) natural-log mel power -> (B, T, 40) phone logits."""
+        batch, rows, bands = mel.shape
+        x = (mel.reshape(batch, rows // MEL_PER_FRAME, MEL_PER_FRAME * bands) + 9.0) / 4.0
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+    def config_json(self) -> dict[str, int]:
+        """The sizes, to be stored beside the weights."""
+        return asdict(self.config)
+
+
+def condition(logits: Tensor, energy: Tensor, pitch: Tensor, voicing: Tensor) -> Tensor:
+    """What the flow is told about the audio, (B, T, CONDITION_DIM): phone probabilities, energy (B, T, 4), pitch and voicing (B, T)."""
+    return torch.cat([logits.softmax(-1), energy, pitch[..., None], voicing[..., None]], dim=-1)

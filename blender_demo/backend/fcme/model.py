@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""FCME, the fine-grained controllable motion encoder: rig channels to factor latents and back.
+
+Four heads give the coefficients of the factors (lip 20, pose 6, eyes 6, expression 10) over one dictionary of motion directions in R^512. The
+dictionary is made orthonormal by QR at each forward pass (as in LIA, arXiv 2203.09043, sec. 3.2), so that the factors' sub-spaces are orthogonal
+exactly; a motion is the sum of its four components. Each factor's channels are decoded from that factor's component alone.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..motion.factors import CHANNELS, FACTORS, LATENT_DIM, channel_slice, latent_slice
+
+__all__ = ["Fcme", "FcmeConfig", "Posterior"]
+
+
+@dataclass(frozen=True)
+class FcmeConfig:
+    """Sizes of the auto-encoder."""
+
+    motion_dim: int = 512
+    hidden: int = 192
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Gaussian over the latents: mean and log variance, each (..., 42)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def sample(self) -> Tensor:
+        """One reparameterized draw (Kingma and Welling 2014, sec. 2.4)."""
+        return self.mean + torch.randn_like(self.mean) * (0.5 * self.log_variance).exp()
+
+    def divergence(self) -> Tensor:
+        """KL divergence from the standard normal, per latent (..., 42)."""
+        return 0.5 * (self.mean**2 + self.log_variance.exp() - 1.0 - self.log_variance)
+
+
+class Fcme(nn.Module):
+    """Channels (..., 60) <-> latents (..., 42) through the orthonormal dictionary (512, 42)."""
+
+    def __init__(self, config: FcmeConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or FcmeConfig()
+        hidden, motion = self.config.hidden, self.config.motion_dim
+        self.heads = nn.ModuleDict(
+            {
+                f.name: nn.Sequential(
+                    nn.Linear(len(f.channels), hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 2 * f.latent_dim)
+                )
+                for f in FACTORS
+            }
+        )
+        self.dictionary = nn.Parameter(torch.randn(motion, LATENT_DIM) / motion**0.5)
+        self.trunk = nn.Sequential(nn.Linear(motion, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
+        self.skip = nn.ModuleDict({f.name: nn.Linear(motion, len(f.channels)) for f in FACTORS})
+        self.outputs = nn.ModuleDict({f.name: nn.Linear(hidden, len(f.channels)) for f in FACTORS})
+        # Channels are brought to comparable size on the way in and back on the way out.
+        self.register_buffer("channel_mean", torch.zeros(len(CHANNELS)))
+        self.register_buffer("channel_scale", torch.ones(len(CHANNELS)))
+
+    def directions(self) -> Tensor:
+        """The orthonormal dictionary Q (512, 42)."""
+        return torch.linalg.qr(self.dictionary).Q
+
+    def encode(self, channels: Tensor) -> Posterior:
+        """Channels (..., 60) -> posterior over the latents (..., 42)."""
+        x = (channels - self.channel_mean) / self.channel_scale
+        halves = [self.heads[f.name](x[..., channel_slice(f.name)]).chunk(2, dim=-1) for f in FACTORS]
+        mean, log_variance = (torch.cat(parts, dim=-1) for parts in zip(*halves, strict=True))
+        return Posterior(mean, log_variance.clamp(-12.0, 2.0))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (..., 42) -> channels (..., 60)."""
+        directions = self.directions()
+        parts = []
+        for f in FACTORS:
+            columns = latent_slice(f.name)
+            component = latents[..., columns] @ directions[:, columns].T
+            parts.append(self.skip[f.name](component) + self.outputs[f.name](self.trunk(component)))
+        return torch.cat(parts, dim=-1) * self.channel_scale + self.channel_mean
+
+    def config_json(self) -> dict[str, int]:
+        """The sizes, to be stored beside the weights."""
+        return asdict(self.config)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stage 2: the motion auto-encoder learns the channels of all training motion."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..fcme.model import Fcme
+from ..motion.factors import CHANNELS, FACTORS, channel_slice, latent_slice
+from .loop import TrainingLoop, cosine_rate
+
+__all__ = ["FcmeRecipe", "evaluate_fcme", "train_fcme"]
+
+
+@dataclass(frozen=True)
+class FcmeRecipe:
+    """Weights of the losses; a weight of 0 switches a loss off."""
+
+    steps: int = 2000
+    batch: int = 192
+    frames: int = 12
+    rate: float = 2e-3
+    velocity: float = 1.0
+    kl: float = 2e-4
+    swap: float = 0.5
+    decorrelation: float = 0.02
+    seed: int = 2
+
+
+def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: TrainingLoop) -> Fcme:
+    """Train on channel tracks, each (T, 60)."""
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    everything = torch.from_numpy(np.concatenate(motions))
+    starts = _starts(motions, recipe.frames)
+
+    network = Fcme()
+    network.channel_mean.copy_(everything.mean(0))
+    network.channel_scale.copy_(everything.std(0).clamp(min=0.01))
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-4)
+
+    def step(index: int) -> dict[str, Tensor]:
+        rows = torch.from_numpy(rng.choice(starts, recipe.batch))[:, None] + torch.arange(recipe.frames)
+        truth = _exaggerate(everything[rows], network)
+        posterior = network.encode(truth)
+        latents = posterior.sample()
+        guess = network.decode(latents)
+        error = (guess - truth) / network.channel_scale
+        values = {"reconstruction": error.abs().mean()}
+        loss = values["reconstruction"]
+        if recipe.velocity:
+            loss = loss + recipe.velocity * error.diff(dim=1).abs().mean()
+        if recipe.kl:
+            values["kl"] = posterior.divergence().mean()
+            loss = loss + recipe.kl * values["kl"] * 10
+        if recipe.swap:
+            loss = loss + recipe.swap * _swap_loss(network, latents, posterior, rng)
+        if recipe.decorrelation:
+            values["correlation"] = _cross_covariance(posterior.mean)
+            loss = loss + recipe.decorrelation * values["correlation"]
+        return {"loss": loss, **values}
+
+    loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps))
+    return average.module
+
+
+def _starts(motions: list[NDArray[np.float32]], frames: int) -> NDArray[np.int64]:
+    """Rows of the concatenated motions from which a crop stays inside one motion."""
+    offsets = np.cumsum([0, *(len(m) for m in motions)])
+    return np.concatenate([np.arange(o, o + max(0, len(m) - frames + 1)) for o, m in zip(offsets, motions, strict=False)])
+
+
+def _exaggerate(truth: Tensor, network: Fcme) -> Tensor:
+    """Some crops with stronger or single-channel motion, so that hand-made and captured poses far from speech have latents too."""
+    gain = 1.0 + 0.8 * torch.rand(len(truth), 1, 1) * (torch.rand(len(truth), 1, 1) < 0.25)
+    lone = (torch.rand(len(truth), 1, truth.shape[-1]) < 0.04) * torch.rand(len(truth), 1, truth.shape[-1])
+    lone = lone * (torch.rand(len(truth), 1, 1) < 0.3)
+    pushed = truth * gain
+    free = torch.zeros(truth.shape[-1], dtype=torch.bool)
+    free[channel_slice("lip")] = free[channel_slice("expression")] = True
+    pushed = torch.where(free, torch.maximum(pushed, lone).clamp(0.0, 1.0), pushed)
+    return pushed
+
+
+def _swap_loss(network: Fcme, latents: Tensor, posterior, rng: np.random.Generator) -> Tensor:
+    """Decode one factor of another clip with the rest of this one: encoding that again must return the very latents (EDTalk, sec. 3.2)."""
+    factor = FACTORS[int(rng.integers(len(FACTORS)))].name
+    mixed = latents.clone()
+    mixed[..., latent_slice(factor)] = latents.roll(1, dims=0)[..., latent_slice(factor)]
+    again = network.encode(network.decode(mixed)).mean
+    return (again - mixed).abs().mean()
+
+
+def _cross_covariance(latents: Tensor) -> Tensor:
+    """Mean squared correlation between latents of different factors over the batch."""
+    flat = latents.flatten(0, -2)
+    flat = (flat - flat.mean(0)) / flat.std(0).clamp(min=1e-3)
+    correlation = flat.T @ flat / len(flat)
+    across = torch.ones_like(correlation)
+    for f in FACTORS:
+        across[latent_slice(f.name), latent_slice(f.name)] = 0.0
+    return (correlation**2 * across).sum() / across.sum()
+
+
+@torch.inference_mode()
+def evaluate_fcme(network: Fcme, motions: list[NDArray[np.float32]]) -> dict[str, float]:
+    """Reconstruction of (T, 60) tracks from the posterior's mean: correlation of jawOpen, and share of variance kept, by factor."""
+    truth = torch.from_numpy(np.concatenate(motions))
+    guess = network.decode(network.encode(truth).mean)
+    figures = {}
+    for f in FACTORS:
+        columns = channel_slice(f.name)
+        left, real = ((t[:, columns] / network.channel_scale[columns]) for t in (truth - guess, truth))
+        figures[f"{f.name} variance kept"] = float(1.0 - left.var(0).sum() / real.var(0).sum())
+    jaw = CHANNELS.index("jawOpen")
+    figures["jawOpen correlation"] = float(torch.corrcoef(torch.stack([truth[:, jaw], guess[:, jaw]]))[0, 1])
+    directions = network.directions()
+    figures["largest inner product of directions"] = float((directions.T @ directions - torch.eye(directions.shape[1])).abs().max())
+    return figures
