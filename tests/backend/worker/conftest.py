@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Workers with a fake generator in a real child process. All but one import a stub in place of PyTorch, to start fast."""
+"""Workers with a fake generator in a real child process. A stub stands in for PyTorch, to start fast."""
 
 import sys
 from pathlib import Path

@@ -32,7 +32,8 @@ def step_until(condition, *jobs):
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, [(j.state, j.error) for j in jobs]
-        if jobs and all([j.step() for j in jobs]):
+        finished = [j.step() for j in jobs]
+        if jobs and all(finished):
             break
         time.sleep(0.005)
     assert condition(), [(j.state, j.error) for j in jobs]
@@ -166,7 +167,7 @@ def test_errors_keep_their_kind_and_the_worker_lives_on(worker):
     pid = worker.pid
     with pytest.raises(WorkerError, match=r"bug\.wav failed.*division by zero"):
         job(worker, "bug").run()
-    with pytest.raises(WorkerError, match="not enough memory.*shorter"):
+    with pytest.raises(WorkerError, match=r"not enough memory.*shorter"):
         job(worker, "memory").run()
     assert worker.pid == pid
 
@@ -328,7 +329,7 @@ def test_a_full_disk_is_reported_before_anything_starts(worker, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(process.tempfile, "mkdtemp", refuse)
-    with pytest.raises(WorkerError, match="No space left on device.*Free some space"):
+    with pytest.raises(WorkerError, match=r"No space left on device.*Free some space"):
         job(worker).run()
 
 

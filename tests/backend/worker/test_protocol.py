@@ -68,9 +68,10 @@ def test_what_is_not_a_message_is_refused(data):
 
 def test_a_stream_without_an_end_is_refused_before_it_fills_the_memory():
     decoder = Decoder()
+    for _ in range(16):
+        decoder.feed(b"x" * (1 << 16))
     with pytest.raises(WorkerError, match="without ending"):
-        for _ in range(100):
-            decoder.feed(b"x" * (1 << 16))
+        decoder.feed(b"x")
 
 
 def test_a_message_that_is_too_long_is_not_sent():
