@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .audio.encoder import AudioEncoder, AudioEncoderConfig
@@ -53,7 +53,7 @@ class Networks:
         configs = {"encoder": self.encoder.config_json(), "fcme": self.fcme.config_json(), "field": self.field.config_json()}
         path = folder / WEIGHTS_FILE
         temporary = path.with_suffix(".tmp")
-        save_file(tensors, temporary, metadata={"format": _FORMAT, "configs": json.dumps(configs)})
+        temporary.write_bytes(save(tensors, metadata={"format": _FORMAT, "configs": json.dumps(configs)}))
         os.replace(temporary, path)
         return path
 

@@ -3,7 +3,6 @@
 
 import json
 import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,20 +83,17 @@ class MotionClip:
         arrays = {"channels": self.channels, "names": np.array(self.names), "header": np.array(json.dumps(header))}
         if self.latents is not None:
             arrays["latents"] = self.latents
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
-                temporary = Path(handle.name)
-            try:
-                with temporary.open("wb") as stream:
-                    np.savez_compressed(stream, **arrays)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with temporary.open("wb") as stream:
+                np.savez_compressed(stream, **arrays)
+            os.replace(temporary, path)
         except OSError as error:
-            cause = error.strerror or error
             raise ClipError(
-                f"Cannot write the motion clip {path}: {cause}. Choose a folder you may write to."
+                f"Cannot write the motion clip {path}: {error.strerror or error}. Choose a folder you may write to."
             ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> "MotionClip":

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..fcme.model import Fcme
-from ..motion.factors import CHANNELS, FACTORS, channel_slice, latent_slice
+from ..motion.factors import ARKIT_NAMES, CHANNELS, FACTORS, channel_slice, latent_slice
 from .loop import TrainingLoop, cosine_rate
 
 __all__ = ["FcmeRecipe", "evaluate_fcme", "train_fcme"]
@@ -21,7 +21,7 @@ class FcmeRecipe:
     """Weights of the losses; a weight of 0 switches a loss off."""
 
     steps: int = 2000
-    batch: int = 192
+    batch: int = 128
     frames: int = 12
     rate: float = 2e-3
     velocity: float = 1.0
@@ -40,7 +40,7 @@ def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: Tra
 
     network = Fcme()
     network.channel_mean.copy_(everything.mean(0))
-    network.channel_scale.copy_(everything.std(0).clamp(min=0.01))
+    network.channel_scale.copy_(torch.maximum(everything.std(0), _least_scale()))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-4)
 
@@ -67,6 +67,11 @@ def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: Tra
 
     loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps))
     return average.module
+
+
+def _least_scale() -> Tensor:
+    """Scale (60,) under which a channel's motion does not count: a twentieth of a weight, a thousandth of an angle or head height."""
+    return torch.tensor([0.05 if name in ARKIT_NAMES else 0.001 for name in CHANNELS])
 
 
 def _starts(motions: list[NDArray[np.float32]], frames: int) -> NDArray[np.int64]:
