@@ -10,8 +10,20 @@ from typing import Any, Final
 import bpy
 
 __all__ = [
-    "EEVEE", "HAS_SLOTS", "StripTimes", "action_curves", "assign_slot", "cache_folder", "new_curves", "register_cli_command",
-    "sequencer_scene", "slot_of", "sound_seconds", "sound_strips", "strip_times", "unregister_cli_command",
+    "EEVEE",
+    "HAS_SLOTS",
+    "StripTimes",
+    "action_curves",
+    "assign_slot",
+    "cache_folder",
+    "new_curves",
+    "register_cli_command",
+    "sequencer_scene",
+    "slot_of",
+    "sound_seconds",
+    "sound_strips",
+    "strip_times",
+    "unregister_cli_command",
 ]
 
 HAS_SLOTS: Final = bpy.app.version >= (4, 4, 0)
@@ -22,7 +34,7 @@ EEVEE: Final = "BLENDER_EEVEE" if bpy.app.version >= (5, 0, 0) else "BLENDER_EEV
 
 
 def new_curves(action: bpy.types.Action, id_type: str, slot_name: str) -> tuple[Any, Any]:
-    """The empty curve collection for one data-block of `id_type` ('KEY', 'OBJECT'), and its slot (None before Blender 4.4)."""
+    """The empty curves for one data-block of `id_type` ('KEY', 'OBJECT'), and their slot (None before Blender 4.4)."""
     if not HAS_SLOTS:
         action.id_root = id_type  # pyright: ignore[reportAttributeAccessIssue]
         return action.fcurves, None  # pyright: ignore[reportAttributeAccessIssue]
@@ -57,7 +69,7 @@ def slot_of(owner: Any) -> Any:
     return owner.action_slot if HAS_SLOTS else None
 
 
-def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+def sequencer_scene(context: bpy.types.Context) -> Any:
     """The scene whose sequencer is shown; from Blender 5.0 this may be another than the active one."""
     return getattr(context, "sequencer_scene", None) or context.scene
 
@@ -97,7 +109,8 @@ def strip_times(strip: Any) -> StripTimes:
         names = ("content_start", "content_duration", "left_handle", "right_handle", "content_trim_start")
     else:
         names = ("frame_start", "frame_duration", "frame_final_start", "frame_final_end", "animation_offset_start")
-    return StripTimes(*(float(getattr(strip, name)) for name in names), speeds)
+    content_start, content_frames, start, end, trim = (float(getattr(strip, name)) for name in names)
+    return StripTimes(content_start, content_frames, start, end, trim, speeds)
 
 
 def sound_seconds(path: Path) -> float | None:
@@ -105,14 +118,14 @@ def sound_seconds(path: Path) -> float | None:
     try:
         import aud
 
-        sound = aud.Sound(str(path))
+        sound: Any = aud.Sound(str(path))  # pyright: ignore[reportCallIssue]
         return sound.length / sound.specs[0] if sound.length > 0 else None
     except Exception:
         return None
 
 
 def cache_folder(package: str, name: str) -> Path:
-    """A folder this add-on may write to: the extension's own user folder, or a temporary one when it is not installed as an extension."""
+    """A folder this add-on may write to: its own, or a temporary one when it is not installed as an extension."""
     try:
         return Path(bpy.utils.extension_path_user(package, path=name, create=True))
     except ValueError:

@@ -13,7 +13,16 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 from . import compat
 from .backend.errors import WorkerError
 
-__all__ = ["CLASSES", "PACKAGE", "DemoPreferences", "Preferences", "environment_folder", "environment_python", "preferences", "worker_python"]
+__all__ = [
+    "CLASSES",
+    "PACKAGE",
+    "DemoPreferences",
+    "Preferences",
+    "environment_folder",
+    "environment_python",
+    "preferences",
+    "worker_python",
+]
 
 PACKAGE: Final = __package__ or ""
 """Name under which Blender knows this add-on, `bl_ext.<repository>.blender_demo`."""
@@ -41,11 +50,17 @@ class DemoPreferences(bpy.types.AddonPreferences):
     bl_idname = PACKAGE
 
     python: StringProperty(
-        name="Python", description="A Python with PyTorch; empty: the one set up below, else Blender's own", subtype="FILE_PATH"
+        name="Python",
+        description="A Python with PyTorch; empty: the one set up below, else Blender's own",
+        subtype="FILE_PATH",
     )
     device: EnumProperty(name="Device", description="Where the generator runs", items=_DEVICES, default="auto")
     idle_minutes: IntProperty(
-        name="Keep Warm", description="Minutes without work after which the generator leaves memory", default=5, min=1, max=240
+        name="Keep Warm",
+        description="Minutes without work after which the generator leaves memory",
+        default=5,
+        min=1,
+        max=240,
     )
 
     def draw(self, _context: bpy.types.Context) -> None:
@@ -81,7 +96,10 @@ def environment_python() -> Path:
 
 
 def worker_python(chosen: Preferences) -> Path:
-    """The Python that runs the generator: the artist's, the one set up by the add-on, Blender's own. Raises WorkerError where none will do."""
+    """The Python that runs the generator: the artist's, the one set up by the add-on, Blender's own.
+
+    Raises WorkerError where none will do.
+    """
     if chosen.python:
         python = Path(bpy.path.abspath(chosen.python))
         if not python.is_file():

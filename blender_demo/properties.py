@@ -18,21 +18,40 @@ from .scene.strips import strip_names
 
 __all__ = ["CLASSES", "DemoFactorSettings", "DemoSettings"]
 
+
 class DemoFactorSettings(bpy.types.PropertyGroup):
     """How one factor is generated and baked."""
 
-    include: BoolProperty(name="Bake", description="Bake this factor; switched off, your own animation keeps it", default=True)
+    include: BoolProperty(
+        name="Bake", description="Bake this factor; switched off, your own animation keeps it", default=True
+    )
     seed_offset: IntProperty(
-        name="Variation", description="Draw this factor anew while the others stay as they are", default=0, min=0, max=9999
+        name="Variation",
+        description="Draw this factor anew while the others stay as they are",
+        default=0,
+        min=0,
+        max=9999,
     )
     guidance: FloatProperty(
-        name="Guidance", description="How closely this factor follows the voice; 1 is as it was learned", default=1.0, min=0.0, max=5.0
+        name="Guidance",
+        description="How closely this factor follows the voice; 1 is as it was learned",
+        default=1.0,
+        min=0.0,
+        max=5.0,
     )
     temperature: FloatProperty(
-        name="Variety", description="0 gives the most likely motion, 1 all of its variety", default=1.0, min=0.0, max=2.0
+        name="Variety",
+        description="0 gives the most likely motion, 1 all of its variety",
+        default=1.0,
+        min=0.0,
+        max=2.0,
     )
     gain: FloatProperty(
-        name="Gain", description="Strength of this factor around rest; a new bake is enough to change it", default=1.0, min=0.0, max=4.0
+        name="Gain",
+        description="Strength of this factor around rest; a new bake is enough to change it",
+        default=1.0,
+        min=0.0,
+        max=4.0,
     )
 
     def control(self) -> FactorControl:
@@ -69,25 +88,44 @@ class DemoSettings(bpy.types.PropertyGroup):
     """Everything of the panel; lives at `scene.demo`."""
 
     character: PointerProperty(
-        type=bpy.types.Object, name="Character", description="Any object of the character: its face mesh, its armature or its root",
-        poll=_can_be_character, update=_look_at_character,
+        type=bpy.types.Object,
+        name="Character",
+        description="Any object of the character: its face mesh, its armature or its root",
+        poll=_can_be_character,
+        update=_look_at_character,
     )
     character_ready: BoolProperty(options={"HIDDEN"})
     character_status: StringProperty(options={"HIDDEN"})
     source: EnumProperty(
-        name="Voice", items=(
+        name="Voice",
+        items=(
             ("FILE", "File", "A recording on disk"),
             ("STRIP", "Strip", "A sound strip of the video sequencer: its trim, place and speed are kept"),
         ),
     )
-    audio_path: StringProperty(name="Recording", description="A recording of one voice: WAV, FLAC, OGG, MP3", subtype="FILE_PATH")
+    audio_path: StringProperty(
+        name="Recording", description="A recording of one voice: WAV, FLAC, OGG, MP3", subtype="FILE_PATH"
+    )
     strip: StringProperty(name="Strip", description="A sound strip of the video sequencer", search=_strip_choices)
     start_frame: IntProperty(name="Start Frame", description="Scene frame at which the recording begins", default=1)
-    seed: IntProperty(name="Seed", description="The take: the same seed gives the same motion again", default=0, min=0, max=2**31 - 1)
-    steps: IntProperty(name="Steps", description="Evaluations of the model; more are slower and rarely better", default=5, min=1, max=100)
+    seed: IntProperty(
+        name="Seed", description="The take: the same seed gives the same motion again", default=0, min=0, max=2**31 - 1
+    )
+    steps: IntProperty(
+        name="Steps",
+        description="Evaluations of the model; more are slower and rarely better",
+        default=5,
+        min=1,
+        max=100,
+    )
     tolerance: FloatProperty(
-        name="Key Tolerance", description="How far curves may leave the take to save keys; 0 keeps a key on every frame",
-        default=0.002, min=0.0, max=0.1, precision=4, step=0.1,
+        name="Key Tolerance",
+        description="How far curves may leave the take to save keys; 0 keeps a key on every frame",
+        default=0.002,
+        min=0.0,
+        max=0.1,
+        precision=4,
+        step=1,
     )
     clip_path: StringProperty(name="Take", description="The motion clip to bake", subtype="FILE_PATH")
     clip_take: StringProperty(options={"HIDDEN"})

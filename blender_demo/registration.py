@@ -34,7 +34,9 @@ def _before_data_goes(*_: Any) -> None:
 
 
 def _handler_lists() -> list[Any]:
-    return [handlers for name in ("load_pre", "exit_pre") if (handlers := getattr(bpy.app.handlers, name, None)) is not None]
+    return [
+        handlers for name in ("load_pre", "exit_pre") if (handlers := getattr(bpy.app.handlers, name, None)) is not None
+    ]
 
 
 def register() -> None:

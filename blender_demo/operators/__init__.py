@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What buttons do: thin operators over `scene` and the worker. `CLASSES` and `session.SESSION` may be imported from outside."""
+"""What buttons do: thin operators over `scene` and the worker.
+
+`CLASSES`, `session.SESSION` and `take.settings_of` may be imported from outside.
+"""
 
 from typing import Final
 

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bpy
 
@@ -46,7 +46,7 @@ class DEMO_OT_bake(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Bake the clip named in the panel."""
-        scene = context.scene
+        scene: Any = context.scene
         settings = settings_of(scene)
         path = Path(bpy.path.abspath(settings.clip_path))
         take = settings.clip_take or bpy.path.clean_name(path.stem)

@@ -15,7 +15,9 @@ __all__ = ["EnvironmentSetup"]
 
 _LOG_LINES: Final = 8
 _QUIET: Final[dict[str, Any]] = (
-    {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)} if sys.platform == "win32" else {"start_new_session": True}
+    {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
+    if sys.platform == "win32"
+    else {"start_new_session": True}
 )
 
 
@@ -30,7 +32,10 @@ class EnvironmentSetup:
         self.log = folder.with_name(f"{folder.name}.log")
         self._commands = [
             ("Making an environment", [str(base_python), "-I", "-m", "venv", "--clear", str(folder)]),
-            ("Downloading PyTorch", [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *packages]),
+            (
+                "Downloading PyTorch",
+                [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *packages],
+            ),
         ]
         self._child: subprocess.Popen[bytes] | None = None
         self._stream: IO[bytes] | None = None
@@ -50,7 +55,9 @@ class EnvironmentSetup:
         self.stage, command = self._commands.pop(0)
         try:
             self._stream = self._stream or self.log.open("wb")
-            self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._stream, stderr=subprocess.STDOUT, **_QUIET)
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=self._stream, stderr=subprocess.STDOUT, **_QUIET
+            )
         except OSError as error:
             self._fail(f"{self.stage} failed: {error.strerror or error}")
             return True
@@ -65,7 +72,11 @@ class EnvironmentSetup:
 
     def _fail(self, what: str) -> None:
         self._close()
-        tail = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LOG_LINES:] if self.log.is_file() else []
+        tail = (
+            self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LOG_LINES:]
+            if self.log.is_file()
+            else []
+        )
         shutil.rmtree(self.folder, ignore_errors=True)
         self._commands.clear()
         self.error = WorkerError("\n".join([f"{what}. The log is {self.log}.", *tail]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Generate a take from a recording and bake it. Modal when a person presses the button, blocking otherwise; the same job in both."""
+"""Generate a take from a recording and bake it: modal when a person presses the button, blocking otherwise."""
 
 from typing import Final
 
@@ -113,7 +113,9 @@ class DEMO_OT_generate(bpy.types.Operator):
         job, order = self._job, self._order
         if job.clip is None:
             cancelled = isinstance(job.error, JobCancelled)
-            self.report({"INFO"} if cancelled else {"ERROR"}, str(job.error or "The generation ended without a result."))
+            self.report(
+                {"INFO"} if cancelled else {"ERROR"}, str(job.error or "The generation ended without a result.")
+            )
             return {"CANCELLED"}
         try:
             path = keep_clip(job.clip, order)
@@ -127,7 +129,9 @@ class DEMO_OT_generate(bpy.types.Operator):
         settings.clip_start_frame = order.bake.start_frame
         settings.clip_speed = order.heard.speed
         seconds = sum(job.timings.values())
-        settings.clip_summary = f"{job.clip.duration_s:.1f} s of motion, made in {seconds:.1f} s on {job.device or 'an unknown device'}"
+        settings.clip_summary = (
+            f"{job.clip.duration_s:.1f} s of motion, made in {seconds:.1f} s on {job.device or 'an unknown device'}"
+        )
         for note in job.notes:
             self.report({"WARNING"}, note)
         report_bake(self, report)

@@ -13,7 +13,7 @@ __all__ = ["SESSION", "Session"]
 
 @dataclass
 class Session:
-    """What outlives an operator: the worker, kept warm between takes, and the job or download that a modal operator is driving."""
+    """What outlives an operator: the worker, kept warm, and the job or download that a modal operator is driving."""
 
     worker: Worker | None = None
     job: GenerationJob | None = None

@@ -4,7 +4,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bpy
 
@@ -39,7 +39,7 @@ class DEMO_OT_set_up_environment(bpy.types.Operator):
             return False
         return True
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
         """Ask before a large download."""
         return context.window_manager.invoke_confirm(self, event)
 

@@ -33,12 +33,12 @@ class TakeOrder:
     bake: BakeOptions
 
 
-def settings_of(scene: bpy.types.Scene) -> Any:
+def settings_of(scene: Any) -> Any:
     """The add-on's settings of a scene, a DemoSettings."""
-    return scene.demo  # pyright: ignore[reportAttributeAccessIssue]
+    return scene.demo
 
 
-def picked_character(scene: bpy.types.Scene) -> Character:
+def picked_character(scene: Any) -> Character:
     """The character picked in the panel. Raises RigError."""
     picked = settings_of(scene).character
     if picked is None:
@@ -46,7 +46,7 @@ def picked_character(scene: bpy.types.Scene) -> Character:
     return find_character(picked)
 
 
-def _recording(scene: bpy.types.Scene, context: bpy.types.Context) -> Heard:
+def _recording(scene: Any, context: bpy.types.Context) -> Heard:
     """What the take is made from. Raises AudioError."""
     settings = settings_of(scene)
     if settings.source == "STRIP":
@@ -62,7 +62,7 @@ def _recording(scene: bpy.types.Scene, context: bpy.types.Context) -> Heard:
 
 def order_take(context: bpy.types.Context) -> TakeOrder:
     """Read and check everything; raises DemoError before any work is done."""
-    scene = context.scene
+    scene: Any = context.scene
     settings = settings_of(scene)
     recording = _recording(scene, context)
     detect_character(picked_character(scene))
@@ -95,7 +95,9 @@ def bake_take(clip: MotionClip, order: TakeOrder) -> BakeReport:
     """Bake a finished clip onto the character it was ordered for, if that is still there. Raises DemoError."""
     picked, scene = order.character.resolve(), order.scene.resolve()
     if picked is None or scene is None:
-        raise BakeError(f"'{order.character.name}' is no longer there. The take was kept: pick a character and bake it.")
+        raise BakeError(
+            f"'{order.character.name}' is no longer there. The take was kept: pick a character and bake it."
+        )
     character = find_character(picked)
     played = replace(clip, fps=clip.fps * order.heard.speed)
     return bake(played, character, detect_character(character), order.bake, scene)

@@ -2,6 +2,7 @@
 """The DEMO tab: character and voice on top, then what shapes the performance, then the take."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import bpy
@@ -13,12 +14,18 @@ from ..operators.take import settings_of
 __all__ = ["CLASSES"]
 
 _STAGES: Final = {
-    "": "Waiting", "start": "Starting the generator", "audio": "Listening", "flow": "Performing", "decode": "Shaping the face",
+    "": "Waiting",
+    "start": "Starting the generator",
+    "audio": "Listening",
+    "flow": "Performing",
+    "decode": "Shaping the face",
 }
-_FACTOR_ICONS: Final = {"lip": "OUTLINER_DATA_SPEAKER", "pose": "ORIENTATION_GIMBAL", "eyes": "HIDE_OFF", "expression": "MONKEY"}
 _FACTOR_LABELS: Final = {"lip": "Lips", "pose": "Head", "eyes": "Eyes", "expression": "Expression"}
 _CHARACTER_PX: Final = 7.0
 """Average width of a letter at interface scale 1."""
+
+_LABEL_SHARE: Final = 0.42
+"""Part of a table's width that the names of the factors take."""
 
 
 class _DemoPanel:
@@ -29,14 +36,14 @@ class _DemoPanel:
     bl_category: ClassVar = "DEMO"
 
 
-def _paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
+def _paragraph(layout: Any, context: bpy.types.Context, text: str, icon: str) -> None:
     """Text wrapped to the width of the sidebar; only the first line carries the icon."""
     scale = context.preferences.system.ui_scale
     letters = max(int(context.region.width / (scale * _CHARACTER_PX)) - 6, 16) if context.region else 40
     column = layout.column(align=True)
     column.scale_y = 0.8
     for i, line in enumerate(textwrap.wrap(text, letters)):
-        column.label(text=line, icon="BLANK1" if i else icon)  # pyright: ignore[reportArgumentType]
+        column.label(text=line, icon="BLANK1" if i else icon)
 
 
 class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
@@ -47,7 +54,7 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
-        layout = self.layout
+        layout: Any = self.layout
         settings = settings_of(context.scene)
         self._draw_character(layout, context, settings)
         layout.separator()
@@ -55,7 +62,7 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
         layout.separator()
         self._draw_generate(layout, settings)
 
-    def _draw_character(self, layout: bpy.types.UILayout, context: bpy.types.Context, settings: Any) -> None:
+    def _draw_character(self, layout: Any, context: bpy.types.Context, settings: Any) -> None:
         column = layout.column()
         column.label(text="Character")
         row = column.row(align=True)
@@ -66,7 +73,7 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
         elif settings.character_status:
             _paragraph(column, context, settings.character_status, "CHECKMARK" if settings.character_ready else "ERROR")
 
-    def _draw_voice(self, layout: bpy.types.UILayout, settings: Any) -> None:
+    def _draw_voice(self, layout: Any, settings: Any) -> None:
         column = layout.column()
         column.label(text="Voice")
         column.row(align=True).prop(settings, "source", expand=True)
@@ -79,7 +86,7 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
         row.use_property_decorate = False
         row.prop(settings, "start_frame")
 
-    def _draw_generate(self, layout: bpy.types.UILayout, settings: Any) -> None:
+    def _draw_generate(self, layout: Any, settings: Any) -> None:
         column = layout.column()
         row = column.row()
         row.use_property_split = True
@@ -97,8 +104,26 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
         row.operator("demo.cancel", text="", icon="X")
 
 
+def _factor_table(layout: Any, settings: Any, names: Mapping[str, str]) -> None:
+    """One row for each factor with a number for each of `names`, which are properties and their headings."""
+    table = layout.column(align=True)
+    heading = table.row(align=True).split(factor=_LABEL_SHARE)
+    heading.label(text="")
+    columns = heading.row(align=True)
+    for title in names.values():
+        columns.label(text=title)
+    for factor in FACTORS:
+        controls = settings.factor(factor.name)
+        row = table.row(align=True).split(factor=_LABEL_SHARE, align=True)
+        row.prop(controls, "include", text=_FACTOR_LABELS[factor.name])
+        numbers = row.row(align=True)
+        numbers.enabled = controls.include
+        for name in names:
+            numbers.prop(controls, name, text="")
+
+
 class DEMO_PT_performance(_DemoPanel, bpy.types.Panel):
-    """One row of controls for each factor."""
+    """How strong each factor is, and which variation of it."""
 
     bl_idname = "DEMO_PT_performance"
     bl_parent_id = "DEMO_PT_speech"
@@ -106,17 +131,26 @@ class DEMO_PT_performance(_DemoPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
-        layout = self.layout
+        _factor_table(self.layout, settings_of(context.scene), {"gain": "Gain", "seed_offset": "Variation"})
+
+
+class DEMO_PT_sampling(_DemoPanel, bpy.types.Panel):
+    """How each factor is sampled."""
+
+    bl_idname = "DEMO_PT_sampling"
+    bl_parent_id = "DEMO_PT_performance"
+    bl_label = "Sampling"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout: Any = self.layout
         settings = settings_of(context.scene)
-        for factor in FACTORS:
-            controls = settings.factor(factor.name)
-            column = layout.column(align=True)
-            row = column.row(align=True)
-            row.prop(controls, "include", text=_FACTOR_LABELS[factor.name], icon=_FACTOR_ICONS[factor.name])  # pyright: ignore
-            grid = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
-            grid.enabled = controls.include
-            for name in ("gain", "seed_offset", "guidance", "temperature"):
-                grid.prop(controls, name)
+        _factor_table(layout, settings, {"guidance": "Guidance", "temperature": "Variety"})
+        row = layout.row()
+        row.use_property_split = True
+        row.use_property_decorate = False
+        row.prop(settings, "steps")
 
 
 class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
@@ -128,7 +162,7 @@ class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
-        layout = self.layout
+        layout: Any = self.layout
         settings = settings_of(context.scene)
         column = layout.column()
         column.prop(settings, "clip_path", text="")
@@ -154,14 +188,10 @@ class DEMO_PT_setup(_DemoPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
-        layout = self.layout
-        row = layout.row()
-        row.use_property_split = True
-        row.use_property_decorate = False
-        row.prop(settings_of(context.scene), "steps")
+        layout: Any = self.layout
         column = layout.column(align=True)
         column.operator("demo.doctor", icon="CHECKMARK")
         column.operator("demo.set_up_environment", icon="IMPORT")
 
 
-CLASSES: Final = (DEMO_PT_speech, DEMO_PT_performance, DEMO_PT_take, DEMO_PT_setup)
+CLASSES: Final = (DEMO_PT_speech, DEMO_PT_performance, DEMO_PT_sampling, DEMO_PT_take, DEMO_PT_setup)

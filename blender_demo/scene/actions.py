@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Actions and NLA tracks that this add-on makes, finds again and removes; with `compat` the only place that knows how Blender stores them.
+"""Actions and NLA tracks that this add-on makes, finds again and removes.
 
-A take is one Action with a slot for each pair of data-block and factor (before Blender 4.4 one Action for each pair), laid out as one
-strip on the data-block's track of that factor. Beneath lies one rest track, which holds what the properties were before the first
-take, so that a muted factor goes back to that. What carries no marker of this add-on is never changed.
+A take is one Action with a slot for each pair of data-block and factor (before Blender 4.4 one Action for each pair),
+laid out as one strip on the data-block's track of that factor. Beneath lies one rest track, which holds what the
+properties were before the first take, so that a muted factor goes back to that. What carries no marker of this add-on
+is never changed. With `compat` this is the only place that knows how Blender stores animation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +18,25 @@ from numpy.typing import NDArray
 from .. import compat
 
 __all__ = [
-    "MARKER", "REST", "TRACK_PREFIX", "Curve", "CurveId", "Layer", "TakeRange", "active_paths", "cut_edge", "edge_values", "hidden_by_solo", "nla_paths", "own_tracks", "push_down",
-    "remove_takes", "rest_values", "takes", "write_rest", "write_take",
+    "MARKER",
+    "REST",
+    "TRACK_PREFIX",
+    "Curve",
+    "CurveId",
+    "Layer",
+    "TakeRange",
+    "active_paths",
+    "cut_edge",
+    "edge_values",
+    "hidden_by_solo",
+    "nla_paths",
+    "own_tracks",
+    "push_down",
+    "remove_takes",
+    "rest_values",
+    "takes",
+    "write_rest",
+    "write_take",
 ]
 
 MARKER: Final = "demo_take"
@@ -61,7 +79,8 @@ class Layer:
 class TakeRange:
     """A take found on a character.
 
-    start, end: scene frames of the clip itself. lead, tail: frames in which the face comes from rest before, and goes back after.
+    start, end: scene frames of the clip itself.
+    lead, tail: frames in which the face comes from rest before, and goes back after.
     """
 
     name: str
@@ -91,13 +110,20 @@ def _new_action(name: str, take: str) -> bpy.types.Action:
     return action
 
 
-def _lay_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, slot: Any, span: tuple[float, float]) -> bpy.types.NlaStrip:
-    """One strip over `span`, whose Action keeps its own frame numbers. Everything is set: Blender measured the range before it knew the slot."""
+def _lay_strip(
+    track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, slot: Any, span: tuple[float, float]
+) -> bpy.types.NlaStrip:
+    """One strip over `span`, whose Action keeps its own frame numbers.
+
+    Everything is set: Blender measured the range before it knew the slot.
+    """
     strip = track.strips.new(name, int(np.floor(span[0])), action)
     compat.assign_slot(strip, slot)
     strip.use_sync_length = False
     strip.scale = strip.repeat = 1.0
-    strip.action_frame_end = max(span[1], strip.action_frame_start + 1.0)  # Blender keeps the end behind the start at every step
+    strip.action_frame_end = max(
+        span[1], strip.action_frame_start + 1.0
+    )  # Blender keeps the end behind the start at every step
     strip.action_frame_start, strip.action_frame_end = span
     strip.frame_end = max(span[1], strip.frame_start + 1.0)
     strip.frame_start, strip.frame_end = span
@@ -108,15 +134,19 @@ def _lay_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, s
     return strip
 
 
-def own_tracks(block: Any) -> list[bpy.types.NlaTrack]:
+def own_tracks(block: Any) -> list[Any]:
     """The NLA tracks of a data-block that this add-on made: named so, and holding its Actions only."""
     animation = block.animation_data
     if animation is None:
         return []
-    return [t for t in animation.nla_tracks if t.name.startswith(TRACK_PREFIX) and all(s.action and MARKER in s.action for s in t.strips)]
+    return [
+        t
+        for t in animation.nla_tracks
+        if t.name.startswith(TRACK_PREFIX) and all(s.action and MARKER in s.action for s in t.strips)
+    ]
 
 
-def _track(block: Any, factor: str, span: tuple[float, float]) -> bpy.types.NlaTrack:
+def _track(block: Any, factor: str, span: tuple[float, float]) -> Any:
     """This add-on's track for a factor with room for a strip over `span`; a new one on top where there is none."""
     for track in own_tracks(block):
         same = track.name.split(".")[0] == TRACK_PREFIX + factor
@@ -165,7 +195,7 @@ def _write_curves(action: bpy.types.Action, layer: Layer) -> Any:
 
 
 def write_rest(name: str, values: Sequence[tuple[Any, dict[CurveId, float]]], frame: float) -> None:
-    """Lay the rest track beneath the factors' tracks of each data-block, holding `values` for all time. Goes before `write_take`."""
+    """Lay the rest track of each data-block, holding `values` for all time; before `write_take`, to lie beneath."""
     for track in [_rest_track(block) for block, _ in values]:
         for strip in list(track.strips):
             _remove_strip(track, strip)
@@ -181,13 +211,12 @@ def write_rest(name: str, values: Sequence[tuple[Any, dict[CurveId, float]]], fr
         _lay_strip(_rest_track(block), REST, action, slot, span).extrapolation = "HOLD"
 
 
-def _rest_track(block: Any) -> bpy.types.NlaTrack:
+def _rest_track(block: Any) -> Any:
     """The rest track of a data-block; a new one where there is none yet."""
-    if block.animation_data is None:
-        block.animation_data_create()
+    animation: Any = block.animation_data or block.animation_data_create()
     track = next((track for track in own_tracks(block) if _is_rest(track)), None)
     if track is None:
-        track = block.animation_data.nla_tracks.new()
+        track = animation.nla_tracks.new()
         track.name = TRACK_PREFIX + REST
     return track
 
@@ -200,22 +229,25 @@ def rest_values(block: Any) -> dict[CurveId, float]:
     """What the rest track of a data-block holds; empty where there is none."""
     return {
         (curve.data_path, curve.array_index): curve.evaluate(strip.frame_start)
-        for track in own_tracks(block) if _is_rest(track)
+        for track in own_tracks(block)
+        if _is_rest(track)
         for strip in track.strips
         for curve in compat.action_curves(strip.action, compat.slot_of(strip))
     }
 
 
-def _take_strips(block: Any, name: str | None = None) -> Iterator[bpy.types.NlaStrip]:
+def _take_strips(block: Any, name: str | None = None) -> Iterator[Any]:
     """The strips of one take, or of all, on a data-block."""
     for track in own_tracks(block):
         if not _is_rest(track):
             yield from (strip for strip in track.strips if name is None or strip.action[MARKER] == name)
 
 
-def _range_of(strip: bpy.types.NlaStrip) -> TakeRange:
+def _range_of(strip: Any) -> TakeRange:
     """Where a strip plays its clip now; the artist may have moved and stretched it."""
-    first, last = (strip.frame_start + (frame - strip.action_frame_start) * strip.scale for frame in strip.action[_SPAN])
+    first, last = (
+        strip.frame_start + (frame - strip.action_frame_start) * strip.scale for frame in strip.action[_SPAN]
+    )
     start, end = max(first, strip.frame_start), min(last, strip.frame_end)
     return TakeRange(str(strip.action[MARKER]), start, end, start - strip.frame_start, strip.frame_end - end)
 
@@ -228,7 +260,11 @@ def takes(blocks: Iterable[Any]) -> list[TakeRange]:
             one = _range_of(strip)
             known = found.setdefault(one.name, one)
             found[one.name] = TakeRange(
-                one.name, min(known.start, one.start), max(known.end, one.end), max(known.lead, one.lead), max(known.tail, one.tail)
+                one.name,
+                min(known.start, one.start),
+                max(known.end, one.end),
+                max(known.lead, one.lead),
+                max(known.tail, one.tail),
             )
     return sorted(found.values(), key=lambda take: take.start)
 
@@ -253,7 +289,7 @@ def cut_edge(blocks: Iterable[Any], take: str, at_end: bool) -> None:
                 strip.action_frame_start, strip.frame_start = strip.action[_SPAN][0], span.start
 
 
-def _remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip) -> None:
+def _remove_strip(track: bpy.types.NlaTrack, strip: Any) -> None:
     action = strip.action
     track.strips.remove(strip)
     if action is not None and action.users == 0:
@@ -272,7 +308,11 @@ def remove_takes(blocks: Iterable[Any], names: set[str] | None = None) -> int:
             if not track.strips:
                 block.animation_data.nla_tracks.remove(track)
         animation = block.animation_data
-        if names is None and animation is not None and not (animation.action or animation.nla_tracks or animation.drivers):
+        if (
+            names is None
+            and animation is not None
+            and not (animation.action or animation.nla_tracks or animation.drivers)
+        ):
             block.animation_data_clear()
     return count
 
@@ -283,8 +323,18 @@ def nla_paths(block: Any) -> set[CurveId]:
     if animation is None:
         return set()
     own = {track.as_pointer() for track in own_tracks(block)}
-    strips = [strip for track in animation.nla_tracks if track.as_pointer() not in own for strip in track.strips if strip.action]
-    return {(c.data_path, c.array_index) for strip in strips for c in compat.action_curves(strip.action, compat.slot_of(strip))}
+    strips = [
+        strip
+        for track in animation.nla_tracks
+        if track.as_pointer() not in own
+        for strip in track.strips
+        if strip.action
+    ]
+    return {
+        (c.data_path, c.array_index)
+        for strip in strips
+        for c in compat.action_curves(strip.action, compat.slot_of(strip))
+    }
 
 
 def active_paths(block: Any) -> set[CurveId]:
@@ -302,7 +352,7 @@ def hidden_by_solo(block: Any) -> bool:
 
 
 def push_down(block: Any) -> str | None:
-    """Move the active Action of a data-block to an NLA track beneath this add-on's; the Action's name, None where there is none."""
+    """Move the active Action of a data-block to an NLA track beneath this add-on's; its name, None without one."""
     animation = block.animation_data
     if animation is None or animation.action is None:
         return None

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bake a MotionClip onto a character. All is computed and checked before anything is written, so a refusal leaves the scene as it was."""
+"""Bake a MotionClip onto a character.
+
+All is computed and checked before anything is written, so that a refusal leaves the scene as it was.
+"""
 
 import time
 from collections import defaultdict
@@ -61,14 +64,18 @@ def scene_fps(scene: bpy.types.Scene) -> float:
     return scene.render.fps / scene.render.fps_base
 
 
-def bake(clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions, scene: bpy.types.Scene) -> BakeReport:
+def bake(
+    clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions, scene: bpy.types.Scene
+) -> BakeReport:
     """Write a clip onto a character as one take. Raises DemoError, with the scene unchanged, where it cannot."""
     started = time.perf_counter()
     _check_options(clip, options)
     clip = resample(clip, scene_fps(scene))
     plan, warnings = make_plan(clip, character, profile, options)
     if not plan:
-        raise BakeError(f"Nothing of '{character.name}' can be baked: every factor is switched off, or drivers hold what they move.")
+        raise BakeError(
+            f"Nothing of '{character.name}' can be baked: its factors are switched off, or drivers hold what they move."
+        )
     for block, _ in plan:
         _check_block(block)
     start = options.start_frame
@@ -76,7 +83,9 @@ def bake(clip: MotionClip, character: Character, profile: RigProfile, options: B
     blocks = list(character.data_blocks())
     existing = takes(blocks)
     replaced = {take.name for take in existing if take.name == options.take or (take.start < end and take.end > start)}
-    sides = _sides(start, end, options.ease_s * scene_fps(scene), [take for take in existing if take.name not in replaced])
+    sides = _sides(
+        start, end, options.ease_s * scene_fps(scene), [take for take in existing if take.name not in replaced]
+    )
     rest = _rest_values(plan)
     layers = [_layer(block, factor, samples, rest, options, sides) for (block, factor), samples in plan.items()]
     warnings += _hindrances(layers)
@@ -101,7 +110,7 @@ def bake(clip: MotionClip, character: Character, profile: RigProfile, options: B
 
 
 def remove_bake(character: Character) -> int:
-    """Remove every take from a character and put its properties back to what they were before; the number of strips removed."""
+    """Remove every take from a character and put its properties back; the number of strips removed."""
     blocks = list(character.data_blocks())
     before = [(block, rest_values(block)) for block in blocks]
     count = remove_takes(blocks)
@@ -126,17 +135,25 @@ def _check_block(block: Any) -> None:
     """Raise BakeError where a data-block cannot be animated."""
     if block.library is not None:
         path = block.library.filepath
-        raise BakeError(f"'{block.name}' is linked from {path} and cannot be animated here. Make a library override of the character first.")
+        raise BakeError(
+            f"'{block.name}' is linked from {path} and cannot be animated here. "
+            "Make a library override of the character first."
+        )
     animation = block.animation_data
     if animation is not None and animation.use_tweak_mode:
-        raise BakeError(f"'{block.name}' is in tweak mode in the NLA Editor. Leave it (Tab over the NLA Editor), then bake again.")
+        raise BakeError(f"'{block.name}' is in tweak mode. Leave it (Tab over the NLA Editor), then bake again.")
     if isinstance(block, bpy.types.Key) and not block.use_relative:
-        raise BakeError(f"The shape keys of '{block.name}' are absolute. Switch them to Relative in the Shape Keys panel.")
+        raise BakeError(
+            f"The shape keys of '{block.name}' are absolute. Switch them to Relative in the Shape Keys panel."
+        )
 
 
 @dataclass(frozen=True)
 class _Side:
-    """The way into a take (`before`) or out of it: how many frames it takes, and the take it comes from or leads to; rest if empty."""
+    """The way into a take (`before`) or out of it.
+
+    frames: how long it is. neighbor: the take that it comes from or leads to; rest if empty.
+    """
 
     before: bool
     frames: float
@@ -144,7 +161,7 @@ class _Side:
 
 
 def _sides(start: float, end: float, frames: float, others: Sequence[TakeRange]) -> tuple[_Side, _Side]:
-    """Both ways. Where another take is so close that the ways to rest would overlap, one leads straight to the other."""
+    """Both ways. Where another take is so close that the ways to rest would overlap, the takes lead to each other."""
     lead, tail = _Side(True, frames), _Side(False, frames)
     for take in others:
         if 0.0 <= start - take.end < min(lead.frames + take.tail, lead.frames if lead.neighbor else np.inf):
@@ -155,7 +172,12 @@ def _sides(start: float, end: float, frames: float, others: Sequence[TakeRange])
 
 
 def _layer(
-    block: Any, factor: str, samples: Sequence[Samples], rest: dict[Any, dict[CurveId, float]], options: BakeOptions, sides: Sequence[_Side]
+    block: Any,
+    factor: str,
+    samples: Sequence[Samples],
+    rest: dict[Any, dict[CurveId, float]],
+    options: BakeOptions,
+    sides: Sequence[_Side],
 ) -> Layer:
     """Choose the keys of one factor on one data-block, and add those on the ways from rest and back to it."""
     blend = options.factors.get(factor, FactorBake()).blend
@@ -179,19 +201,24 @@ def _layer(
 
 
 def _rest_values(plan: Plan) -> dict[Any, dict[CurveId, float]]:
-    """For each data-block what its properties are without a take: as they are now, unless something animates them now."""
+    """For each data-block what its properties are without a take: as they are now, unless something animates them."""
     rest: dict[Any, dict[CurveId, float]] = {}
     for (block, _), samples in plan.items():
         before, animated = rest_values(block), nla_paths(block) | active_paths(block)
         values = rest.setdefault(block, dict(before))
         for s in samples:
-            values.setdefault((s.path, s.index), s.neutral if (s.path, s.index) in animated else _get(block, s.path, s.index))
+            values.setdefault(
+                (s.path, s.index), s.neutral if (s.path, s.index) in animated else _get(block, s.path, s.index)
+            )
     return rest
 
 
 def _without_artists(rest: dict[Any, dict[CurveId, float]]) -> list[tuple[Any, dict[CurveId, float]]]:
     """What the rest tracks may hold: not what the artist's own tracks animate, which they would hide."""
-    return [(block, {key: value for key, value in values.items() if key not in nla_paths(block)}) for block, values in rest.items()]
+    return [
+        (block, {key: value for key, value in values.items() if key not in nla_paths(block)})
+        for block, values in rest.items()
+    ]
 
 
 def _get(block: Any, path: str, index: int) -> float:
@@ -224,7 +251,7 @@ def _hindrances(layers: Iterable[Layer]) -> list[str]:
             continue
         if hidden := own & active_paths(block):
             sentences.append(
-                f"The active Action '{animation.action.name}' of '{block.name}' animates {len(hidden)} of the same properties and hides the take there. "
+                f"The active Action '{animation.action.name}' of '{block.name}' hides {len(hidden)} of its curves. "
                 "Push it down into the NLA to see both."
             )
         if not animation.use_nla:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A character: from any one of its objects to all its meshes with shape keys, its armature, and its eyes where they are objects."""
+"""A character: from any one of its objects to all its meshes with shape keys and its armature."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from mathutils import Matrix
 
 from ..backend.errors import RigError
 
-__all__ = ["Character", "IdRef", "find_character", "rest_matrix", "shape_keys"]
+__all__ = ["Character", "IdRef", "find_character", "rest_matrix", "rig_bones", "shape_keys"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,14 @@ class IdRef:
 
 def shape_keys(mesh: bpy.types.Object) -> bpy.types.Key:
     """The shape keys of one of a character's meshes."""
-    return mesh.data.shape_keys  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    data: Any = mesh.data
+    return data.shape_keys
+
+
+def rig_bones(armature: bpy.types.Object) -> Any:
+    """The bones of an armature at rest."""
+    data: Any = armature.data
+    return data.bones
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ def _has_keys(obj: bpy.types.Object) -> bool:
 
 
 def find_character(obj: bpy.types.Object) -> Character:
-    """The character that `obj` (one of its meshes, its armature, its root) belongs to. Raises RigError where there is nothing to drive."""
+    """The character that `obj` (mesh, armature or root) belongs to. Raises RigError where nothing can be driven."""
     armature = _armature_of(obj)
     root = armature or _topmost(obj)
     members = {root: None, **dict.fromkeys(root.children_recursive)}
@@ -114,7 +121,7 @@ def find_character(obj: bpy.types.Object) -> Character:
     parts = tuple(members)
     meshes = sorted((o for o in parts if _has_keys(o)), key=lambda o: -len(shape_keys(o).key_blocks))
     if not meshes and armature is None:
-        raise RigError(f"'{obj.name}' has no shape keys and no armature, so there is nothing to animate. Pick the face mesh of a character.")
+        raise RigError(f"'{obj.name}' has no shape keys and no armature. Pick the face mesh of a character.")
     return Character(root, tuple(meshes), armature, parts)
 
 
@@ -124,7 +131,7 @@ def rest_matrix(obj: bpy.types.Object) -> Matrix:
     if parent is None:
         return obj.matrix_basis.copy()
     above = rest_matrix(parent)
-    if obj.parent_type == "BONE" and parent.type == "ARMATURE" and obj.parent_bone in parent.data.bones:  # pyright: ignore
-        bone = parent.data.bones[obj.parent_bone]  # pyright: ignore[reportAttributeAccessIssue]
+    if obj.parent_type == "BONE" and parent.type == "ARMATURE" and obj.parent_bone in rig_bones(parent):
+        bone = rig_bones(parent)[obj.parent_bone]
         above = above @ bone.matrix_local @ Matrix.Translation((0.0, bone.length, 0.0))
     return above @ obj.matrix_parent_inverse @ obj.matrix_basis

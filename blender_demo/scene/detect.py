@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import RigError
-from ..backend.motion.factors import ARKIT_NAMES, FACTORS
-from .character import Character, find_character, rest_matrix, shape_keys
+from ..backend.motion.factors import ARKIT_NAMES, CHANNELS
+from .character import Character, find_character, rest_matrix, rig_bones, shape_keys
 from .face_frame import face_frame, rotation_of
 from .key_names import match_names, plain
 from .rig_profile import KeyBinding, RigProfile, Role, RotationBinding
@@ -20,14 +20,21 @@ from .rig_profile import KeyBinding, RigProfile, Role, RotationBinding
 __all__ = ["EYE_LOOK_PROPERTY", "detect", "detect_character"]
 
 EYE_LOOK_PROPERTY: Final = "demo_eye_look"
-"""Custom property of a mesh object: "lids" says that its eyeLook keys move only the lids, so they go with turning eyes."""
+"""Custom property of a mesh object: "lids" says that its eyeLook keys move only the lids, so go with turning eyes."""
 
 NECK_SHARE: Final = 0.4
 """Part of a head turn that the neck takes where there is one; the usual split of animators is 40 to 60."""
 
 _EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
 _TRANSLATION_REASON: Final = "Head translation is left out: moving the head bone would tear it from the neck."
-_POSE_BY_CONSTRAINT: Final = {"COPY_ROTATION", "COPY_TRANSFORMS", "DAMPED_TRACK", "TRACK_TO", "LOCKED_TRACK", "ARMATURE"}
+_POSE_BY_CONSTRAINT: Final = {
+    "COPY_ROTATION",
+    "COPY_TRANSFORMS",
+    "DAMPED_TRACK",
+    "TRACK_TO",
+    "LOCKED_TRACK",
+    "ARMATURE",
+}
 
 
 @cache
@@ -44,18 +51,27 @@ def _find_named(candidates: dict[str, Any], role: str) -> str | None:
     for wanted in _bone_names()[role]:
         if wanted in by_plain:
             return by_plain[wanted]
-    endings = [(len(found), name) for found, name in by_plain.items() if any(found.endswith(w) for w in _bone_names()[role] if len(w) > 3)]
+    endings = [
+        (len(found), name)
+        for found, name in by_plain.items()
+        if any(found.endswith(w) for w in _bone_names()[role] if len(w) > 3)
+    ]
     return min(endings)[1] if endings else None
 
 
 def _free_bones(armature: bpy.types.Object) -> dict[str, Any]:
     """Bones whose rotation is theirs to set: no constraint writes it."""
-    return {bone.name: bone for bone in armature.pose.bones if not any(c.type in _POSE_BY_CONSTRAINT and not c.mute for c in bone.constraints)}
+    pose: Any = armature.pose
+    return {
+        bone.name: bone
+        for bone in pose.bones
+        if not any(c.type in _POSE_BY_CONSTRAINT and not c.mute for c in bone.constraints)
+    }
 
 
 def _bone_frame(armature: bpy.types.Object, bone: str, frame: NDArray[np.float64]) -> NDArray[np.float64]:
     """The head frame in a bone's rest space."""
-    rest = rotation_of(rest_matrix(armature)) @ rotation_of(armature.data.bones[bone].matrix_local)  # pyright: ignore
+    rest = rotation_of(rest_matrix(armature)) @ rotation_of(rig_bones(armature)[bone].matrix_local)
     return rest.T @ frame
 
 
@@ -71,15 +87,19 @@ def _binding(obj: bpy.types.Object, bone: str, role: Role, share: float, frame: 
 
 
 def _eyes(character: Character) -> dict[str, tuple[bpy.types.Object, str, NDArray[np.float64]]]:
-    """For "left" and "right" what turns the eye, an object and a bone name (empty for an object alone), and its world position at rest."""
+    """For "left" and "right" the object and bone (empty for an object alone) that turn, and their place at rest."""
     found: dict[str, tuple[bpy.types.Object, str, NDArray[np.float64]]] = {}
     armature = character.armature
     bones = _free_bones(armature) if armature else {}
-    loose = {part.name: part for part in character.parts if part.type in {"MESH", "EMPTY"} and part != character.root and part not in character.meshes}
+    loose = {
+        part.name: part
+        for part in character.parts
+        if part.type in {"MESH", "EMPTY"} and part != character.root and part not in character.meshes
+    }
     for side in ("left", "right"):
         bone = _find_named(bones, f"eye_{side}")
         if armature is not None and bone is not None:
-            position = rest_matrix(armature) @ armature.data.bones[bone].head_local
+            position = rest_matrix(armature) @ rig_bones(armature)[bone].head_local
             found[side] = (armature, bone, np.array(position))
         elif (name := _find_named(loose, f"eye_{side}")) is not None and not _deformed(loose[name]):
             found[side] = (loose[name], "", np.array(rest_matrix(loose[name]).translation))
@@ -102,7 +122,10 @@ def _head(character: Character, frame: NDArray[np.float64]) -> list[RotationBind
         return []
     if neck is None or bones[neck] not in bones[head].parent_recursive:
         return [_binding(character.armature, head, "head", 1.0, frame)]
-    return [_binding(character.armature, neck, "neck", NECK_SHARE, frame), _binding(character.armature, head, "head", 1.0 - NECK_SHARE, frame)]
+    return [
+        _binding(character.armature, neck, "neck", NECK_SHARE, frame),
+        _binding(character.armature, head, "head", 1.0 - NECK_SHARE, frame),
+    ]
 
 
 def _is_head_only(character: Character, frame: NDArray[np.float64]) -> bool:
@@ -120,8 +143,8 @@ def _is_head_only(character: Character, frame: NDArray[np.float64]) -> bool:
     return bool(moved.any() and np.ptp(height[moved]) > 0.25 * np.ptp(height))
 
 
-def _keys(character: Character, eyes_turn: bool) -> tuple[list[KeyBinding], dict[str, str]]:
-    """Bindings of all meshes, and a reason for each ARKit channel that no key carries."""
+def _keys(character: Character, eyes_turn: bool) -> list[KeyBinding]:
+    """The shape keys of all meshes that are named like a channel; eyeLook only where nothing else turns the eyes."""
     bindings: list[KeyBinding] = []
     done = set()
     for mesh in character.meshes:
@@ -130,38 +153,51 @@ def _keys(character: Character, eyes_turn: bool) -> tuple[list[KeyBinding], dict
             continue
         done.add(keys.session_uid)
         lids_only = mesh.get(EYE_LOOK_PROPERTY) == "lids"
-        for channel, key in match_names([block.name for block in keys.key_blocks[1:]]).items():
+        for channel, key in match_names(_key_names(mesh)).items():
             if channel not in _EYE_LOOK or not eyes_turn or lids_only:
                 bindings.append(KeyBinding(mesh.name, key, channel))
-    carried = {binding.channel for binding in bindings} | (set(_EYE_LOOK) if eyes_turn else set())
-    meshes = ", ".join(f"'{mesh.name}'" for mesh in character.meshes) or "this character"
-    return bindings, {name: f"No shape key of {meshes} is named like {name}." for name in ARKIT_NAMES if name not in carried}
+    return bindings
+
+
+def _reason(channel: str, character: Character) -> str:
+    """Why nothing carries a channel, in an artist's words."""
+    if channel in ("headX", "headY", "headZ"):
+        return _TRANSLATION_REASON
+    if channel.startswith("head"):
+        return "No bone is named like a head, so the head does not turn."
+    if channel.startswith("gaze"):
+        return "There are neither eyes that turn nor eyeLook shape keys."
+    meshes = ", ".join(f"'{mesh.name}'" for mesh in character.meshes)
+    return f"No shape key of {meshes} is named like {channel}."
 
 
 def detect_character(character: Character) -> RigProfile:
     """The profile of a character. Raises RigError where nothing of it can be driven."""
     eyes = _eyes(character)
-    frame, told = face_frame(character, {side: position for side, (_, _, position) in eyes.items()})
-    keys, missing = _keys(character, bool(eyes))
-    head = _head(character, frame)
-    notes = [] if told else ["Neither eyes nor mouth were found, so the character is taken to face -Y."]
+    keys = _keys(character, bool(eyes))
     if not keys:
-        others = sum(len(shape_keys(mesh).key_blocks) - 1 for mesh in character.meshes)
+        others = sum(len(_key_names(mesh)) for mesh in character.meshes)
         what = f"none of its {others} shape keys has an ARKit name" if others else "it has no shape keys"
-        raise RigError(f"The face of '{character.name}' cannot be animated: {what}. Give its face mesh ARKit shape keys such as jawOpen.")
-    if eyes and any(arkit in _EYE_LOOK for mesh in character.meshes for arkit in match_names(_key_names(mesh))):
-        notes.append(f"The gaze turns the eyes themselves; eyeLook keys rest unless their mesh has the property {EYE_LOOK_PROPERTY} = 'lids'.")
-    rotations = [*head, *(_binding(obj, bone, "eye", 1.0, frame) for obj, bone, _ in eyes.values())]
-    for channel in FACTORS[1].channels:
-        if channel in ("headX", "headY", "headZ"):
-            missing[channel] = _TRANSLATION_REASON
-        elif not head:
-            missing[channel] = "No bone is named like a head, so the head does not turn."
+        raise RigError(
+            f"The face of '{character.name}' cannot be animated: {what}. "
+            "Give its face mesh ARKit shape keys such as jawOpen."
+        )
+    frame, told = face_frame(character, {side: position for side, (_, _, position) in eyes.items()})
+    notes = [] if told else ["Neither eyes nor mouth were found, so the character is taken to face -Y."]
+    if eyes and any(channel in _EYE_LOOK for mesh in character.meshes for channel in match_names(_key_names(mesh))):
+        notes.append(
+            "The gaze turns the eyes themselves, so eyeLook keys rest "
+            f"unless their mesh has the property {EYE_LOOK_PROPERTY} = 'lids'."
+        )
+    rotations = [*_head(character, frame), *(_binding(obj, bone, "eye", 1.0, frame) for obj, bone, _ in eyes.values())]
+    carried = RigProfile(tuple(keys), tuple(rotations)).carried
+    missing = {channel: _reason(channel, character) for channel in CHANNELS if channel not in carried}
     return RigProfile(tuple(keys), tuple(rotations), missing, tuple(notes))
 
 
 def _key_names(mesh: bpy.types.Object) -> list[str]:
-    return [block.name for block in shape_keys(mesh).key_blocks]
+    """Names of a mesh's shape keys, the basis left out."""
+    return [block.name for block in shape_keys(mesh).key_blocks[1:]]
 
 
 def detect(objects: list[bpy.types.Object]) -> RigProfile:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which way a character's head faces at rest, read from where its eyes and mouth are rather than from bone axes.
 
-The frame is that of `backend.motion.factors`: x to the character's left, y up, z forward, as columns of a (3, 3) rotation.
+The frame is that of `backend.motion.factors`: x to the character's left, y up, z forward, columns of a (3, 3) rotation.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ UPRIGHT: Final = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """Blender's custom: a character faces -Y and stands along +Z."""
 
 _SNAP_UP_RAD: Final = np.radians(30.0)
-"""Eyeballs lie deeper in the head than the mouth, so the line between them leans; an axis of the scene or rig close to it is truer."""
+"""Eyes lie deeper in the head than the mouth, so the line between them leans; a close axis of scene or rig is truer."""
 
 _SNAP_LEFT_RAD: Final = np.radians(10.0)
 """The two sides of a face are not quite alike."""
@@ -40,7 +40,7 @@ def rotation_of(matrix: Matrix) -> NDArray[np.float64]:
 
 
 def _moved_center(mesh: bpy.types.Object, key: str) -> NDArray[np.float64] | None:
-    """Center of what a shape key moves, weighted by how far, in world space at rest; None for a key that moves nothing."""
+    """Center of what a shape key moves, by how far, in world space at rest; None for a key that moves nothing."""
     block = shape_keys(mesh).key_blocks[key]
     moved, base = (np.empty(3 * len(block.data), np.float32) for _ in range(2))
     block.data.foreach_get("co", moved)
@@ -63,7 +63,9 @@ def _key_center(character: Character, channels: tuple[str, ...]) -> NDArray[np.f
     return None
 
 
-def _nearest_axis(direction: NDArray[np.float64], frames: list[NDArray[np.float64]], within_rad: float) -> NDArray[np.float64]:
+def _nearest_axis(
+    direction: NDArray[np.float64], frames: list[NDArray[np.float64]], within_rad: float
+) -> NDArray[np.float64]:
     """The axis of one of `frames` closest to `direction`; `direction` itself where none lies within the angle."""
     axes = np.concatenate([sign * frame.T for frame in frames for sign in (1.0, -1.0)])
     cosines = axes @ direction
@@ -71,13 +73,15 @@ def _nearest_axis(direction: NDArray[np.float64], frames: list[NDArray[np.float6
 
 
 def face_frame(character: Character, eyes: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], bool]:
-    """The head frame in world space at rest, (3, 3), and whether the face told it (else Blender's custom within the rig is assumed).
+    """The head frame in world space at rest, (3, 3), and whether the face told it; else Blender's custom is assumed.
 
     eyes: world positions (3,) of the eyes under "left" and "right", where bones or objects tell them.
     """
     frames = [np.eye(3), rotation_of(rest_matrix(character.root))]
     custom = frames[1] @ UPRIGHT
-    left, right = (eyes[side] if side in eyes else _key_center(character, (_EYE_KEYS[side],)) for side in ("left", "right"))
+    left, right = (
+        eyes[side] if side in eyes else _key_center(character, (_EYE_KEYS[side],)) for side in ("left", "right")
+    )
     if left is None or right is None or np.linalg.norm(left - right) < 1e-9:
         return custom, False
     x = _nearest_axis(_unit(left - right), frames, _SNAP_LEFT_RAD)

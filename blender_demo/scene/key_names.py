@@ -29,9 +29,10 @@ def _with_side_last(words: list[str]) -> str:
 
 
 def arkit_channel(name: str) -> tuple[str, int] | None:
-    """The ARKit channel that a key name spells, and how many leading words had to be taken for a prefix; None when it spells none.
+    """The ARKit channel that a key name spells, and how many leading words are prefix; None when it spells none.
 
-    `eyeBlinkLeft`, `EyeBlink_L`, `eye_blink_left`, `L_eyeBlink`, `Face.eyeBlinkLeft` and `ARKit_EYEBLINK_L` are all eyeBlinkLeft.
+    `eyeBlinkLeft`, `EyeBlink_L`, `eye_blink_left`, `L_eyeBlink`, `Face.eyeBlinkLeft`, `ARKit_EYEBLINK_L`: all are
+    eyeBlinkLeft.
     """
     words = [word.lower() for word in _WORD.findall(_DUPLICATE.sub("", name).rsplit(":", 1)[-1])]
     for dropped in range(len(words)):

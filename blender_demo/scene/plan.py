@@ -49,7 +49,7 @@ class BakeOptions:
     take: the name of the take; a take of the same name, or one in the same place, is replaced.
     tolerance: how far a curve may leave the clip to save keys, in shape key units.
     ease_s: seconds before and after the clip in which the face leaves and finds its rest.
-    factors: for each factor how it is baked. Head motion adds to what the artist animated beneath it, the face replaces it.
+    factors: for each factor how it is baked. The head adds to what the artist animated beneath, the face replaces it.
     """
 
     start_frame: float = 1.0
@@ -79,8 +79,13 @@ Plan = dict[tuple[Any, str], list[Samples]]
 """For each data-block and factor the properties to animate."""
 
 
-def make_plan(clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions) -> tuple[Plan, list[str]]:
-    """The properties to animate with a value for each frame of the clip, and warnings for what had to be left alone. Raises BakeError."""
+def make_plan(
+    clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions
+) -> tuple[Plan, list[str]]:
+    """The properties to animate with a value for each frame of the clip, and warnings for what had to be left alone.
+
+    Raises BakeError.
+    """
     plan: Plan = defaultdict(list)
     warnings: list[str] = []
     values = _channels(clip, options)
@@ -102,7 +107,11 @@ def make_plan(clip: MotionClip, character: Character, profile: RigProfile, optio
         weights = np.clip(binding.offset + binding.gain * values[binding.channel], block.slider_min, block.slider_max)
         plan[keys, factor].append(Samples(path, 0, weights.astype(np.float64), options.tolerance))
     for binding in profile.rotations:
-        factor, names = ("eyes", ("gazeYaw", "gazePitch", None)) if binding.role == "eye" else ("pose", ("headYaw", "headPitch", "headRoll"))
+        factor, names = (
+            ("eyes", ("gazeYaw", "gazePitch", None))
+            if binding.role == "eye"
+            else ("pose", ("headYaw", "headPitch", "headRoll"))
+        )
         if names[0] not in values or not _included(options, factor):
             continue
         obj = _part(character, binding.object)
@@ -122,13 +131,20 @@ def _included(options: BakeOptions, factor: str) -> bool:
 
 
 def _channels(clip: MotionClip, options: BakeOptions) -> dict[str, NDArray[np.float32]]:
-    """The clip's channels with each factor's gain, kept in their limits; gaze and eyeLook each made from the other where a clip has one only."""
+    """The clip's channels with each factor's gain, within their limits.
+
+    Where a clip has only one of gaze and eyeLook, the other is made from it.
+    """
     values = {name: clip[name] for name in clip.names if name in LIMITS}
     gaze = ("gazeYaw", "gazePitch")
     if not set(gaze) & set(values) and set(_EYE_LOOK) <= set(values):
-        values.update(zip(gaze, gaze_from_eye_look(np.stack([values[name] for name in _EYE_LOOK], axis=1)).T, strict=True))
+        values.update(
+            zip(gaze, gaze_from_eye_look(np.stack([values[name] for name in _EYE_LOOK], axis=1)).T, strict=True)
+        )
     elif set(gaze) <= set(values) and not set(_EYE_LOOK) & set(values):
-        values.update(zip(_EYE_LOOK, eye_look_from_gaze(np.stack([values[name] for name in gaze], axis=1)).T, strict=True))
+        values.update(
+            zip(_EYE_LOOK, eye_look_from_gaze(np.stack([values[name] for name in gaze], axis=1)).T, strict=True)
+        )
     gains = {name: options.factors.get(_FACTOR_OF[name], FactorBake()).gain for name in values}
     return {name: np.clip(gains[name] * channel, *LIMITS[name]) for name, channel in values.items()}
 
@@ -136,7 +152,9 @@ def _channels(clip: MotionClip, options: BakeOptions) -> dict[str, NDArray[np.fl
 def _part(character: Character, name: str) -> bpy.types.Object:
     part = character.object(name)
     if part is None:
-        raise BakeError(f"The profile names '{name}', which is no part of '{character.name}'. Detect the character again.")
+        raise BakeError(
+            f"The profile names '{name}', which is no part of '{character.name}'. Detect the character again."
+        )
     return part
 
 
@@ -145,7 +163,9 @@ def _is_driven(block: Any, path: str) -> bool:
     return animation is not None and any(driver.data_path == path for driver in animation.drivers)
 
 
-def _rotation_samples(obj: bpy.types.Object, binding: RotationBinding, angles: NDArray[np.float64], tolerance: float) -> list[Samples]:
+def _rotation_samples(
+    obj: bpy.types.Object, binding: RotationBinding, angles: NDArray[np.float64], tolerance: float
+) -> list[Samples]:
     """The rotation property of a bone or object, by component. Angles are (T, 4) quaternions in the head frame.
 
     A bone turns around its rest pose. An object turns by its delta rotation, so that its own stays the artist's.
@@ -160,7 +180,9 @@ def _rotation_samples(obj: bpy.types.Object, binding: RotationBinding, angles: N
     else:
         mode = obj.rotation_mode
         if mode == "AXIS_ANGLE":
-            raise BakeError(f"'{obj.name}' rotates by axis and angle, which has no delta rotation. Set its rotation mode to XYZ Euler or Quaternion.")
+            raise BakeError(
+                f"'{obj.name}' rotates by axis and angle, which has no delta. Set its rotation mode to Quaternion."
+            )
         path = f"delta_{rotations.ROTATION_PATHS.get(mode, 'rotation_euler')}"
     columns = rotations.to_mode(turned, mode).T
     neutral = rotations.NEUTRAL.get(mode, (0.0, 0.0, 0.0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RigProfile: which shape keys and bones of a character carry which channels. Data, not code: JSON both ways. No bpy here."""
+"""RigProfile: which shape keys and bones of a character carry which channels. Data with JSON both ways; no bpy here."""
 
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -50,7 +50,9 @@ class RotationBinding:
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
-            raise RigError(f"The profile gives '{self.bone or self.object}' the role '{self.role}'; the roles are {', '.join(get_args(Role))}.")
+            raise RigError(
+                f"'{self.bone or self.object}' cannot have the role '{self.role}', only {', '.join(get_args(Role))}."
+            )
         matrix = np.array(self.frame, dtype=float)
         if matrix.shape != (9,) or not np.allclose(matrix.reshape(3, 3) @ matrix.reshape(3, 3).T, np.eye(3), atol=1e-3):
             raise RigError(f"The profile's axes for '{self.bone or self.object}' are not a rotation.")
@@ -71,15 +73,31 @@ class RigProfile:
     version: int = PROFILE_VERSION
 
     @property
+    def carried(self) -> set[str]:
+        """The channels that reach the character, through a key or a rotation."""
+        channels = {binding.channel for binding in self.keys}
+        roles = {binding.role for binding in self.rotations}
+        if roles & {"head", "neck"}:
+            channels |= {"headYaw", "headPitch", "headRoll"}
+        if "eye" in roles:
+            channels |= {name for name in ARKIT_NAMES if name.startswith("eyeLook")}
+        if any(name.startswith("eyeLook") for name in channels):
+            channels |= {"gazeYaw", "gazePitch"}
+        return channels
+
+    @property
     def matched(self) -> int:
-        """How many of the 52 ARKit channels reach the character, through a key or through the eyes."""
-        return sum(name not in self.missing for name in ARKIT_NAMES)
+        """How many of the 52 ARKit channels reach the character."""
+        return len(self.carried & set(ARKIT_NAMES))
 
     def summary(self) -> str:
         """One line for the panel: '52 of 52 channels, head and neck, both eyes'."""
         roles = [binding.role for binding in self.rotations]
         head = " and ".join(role for role in ("head", "neck") if role in roles)
-        parts = [f"{self.matched} of {len(ARKIT_NAMES)} channels", f"{head} turn" + ("s" if " and " not in head else "") if head else "head fixed"]
+        parts = [
+            f"{self.matched} of {len(ARKIT_NAMES)} channels",
+            f"{head} turn" + ("s" if " and " not in head else "") if head else "head fixed",
+        ]
         return ", ".join([*parts, "eyes turn"] if "eye" in roles else parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +115,10 @@ class RigProfile:
                 raise RigError("The rig profile was written by a newer version of this add-on. Update the add-on.")
             return cls(
                 keys=tuple(KeyBinding(**entry) for entry in values.get("keys", ())),
-                rotations=tuple(RotationBinding(**{**entry, "frame": tuple(entry["frame"])}) for entry in values.get("rotations", ())),
+                rotations=tuple(
+                    RotationBinding(**{**entry, "frame": tuple(entry["frame"])})
+                    for entry in values.get("rotations", ())
+                ),
                 missing={str(name): str(reason) for name, reason in dict(values.get("missing", {})).items()},
                 notes=tuple(str(note) for note in values.get("notes", ())),
             )
@@ -109,7 +130,9 @@ class RigProfile:
         try:
             Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            raise RigError(f"Cannot write the rig profile {path}: {error.strerror or error}. Choose a folder you may write to.") from error
+            raise RigError(
+                f"Cannot write the rig profile {path}: {error.strerror or error}. Choose a folder you may write to."
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> "RigProfile":

@@ -33,9 +33,12 @@ def multiply(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
     return np.concatenate([w, v], axis=1)
 
 
-def from_angles(yaw_rad: NDArray[np.float32], pitch_rad: NDArray[np.float32], roll_rad: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Rotations in the head frame (x to the character's left, y up, z forward): roll first, then pitch, then yaw. Angles (T,) to (T, 4).
+def from_angles(
+    yaw_rad: NDArray[np.float32], pitch_rad: NDArray[np.float32], roll_rad: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Rotations in the head frame (x to the character's left, y up, z forward) from angles (T,), as (T, 4).
 
+    Roll comes first, then pitch, then yaw.
     Yaw > 0 turns to the character's right, which is a negative turn about y.
     """
     yaw, pitch, roll = (np.asarray(angle, np.float64) for angle in (yaw_rad, pitch_rad, roll_rad))
@@ -48,7 +51,7 @@ def power(quaternions: NDArray[np.float64], share: float) -> NDArray[np.float64]
     length = np.linalg.norm(shortest[:, 1:], axis=1, keepdims=True)
     half = np.arctan2(length, shortest[:, :1])
     axis = np.divide(shortest[:, 1:], length, out=np.zeros_like(shortest[:, 1:]), where=length > 1e-12)
-    return np.concatenate([np.cos(share * half), axis * np.sin(share * half)], axis=1)
+    return np.concatenate([np.cos(share * half), axis * np.sin(share * half)], axis=1).astype(np.float64)
 
 
 def conjugate_by(quaternions: NDArray[np.float64], frame: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,15 +67,23 @@ def continuous(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def to_mode(quaternions: NDArray[np.float64], mode: str) -> NDArray[np.float64]:
-    """Rotations as values of a rotation mode: (T, 4) for QUATERNION and AXIS_ANGLE (angle first), (T, 3) for an Euler order."""
+    """Rotations as values of a rotation mode.
+
+    (T, 4) for QUATERNION and AXIS_ANGLE (angle first), (T, 3) for an Euler order.
+    """
     quaternions = continuous(quaternions)
     if mode == "QUATERNION":
         return quaternions
     if mode == "AXIS_ANGLE":
         length = np.linalg.norm(quaternions[:, 1:], axis=1, keepdims=True)
-        axis = np.divide(quaternions[:, 1:], length, out=np.tile([0.0, 1.0, 0.0], (len(length), 1)), where=length > 1e-12)
-        signs = np.cumprod(np.concatenate([[1.0], np.where(np.sum(axis[1:] * axis[:-1], axis=1) < 0.0, -1.0, 1.0)]))[:, None]
-        return np.concatenate([2.0 * np.arctan2(length, quaternions[:, :1]) * signs, axis * signs], axis=1)
+        axis = np.divide(
+            quaternions[:, 1:], length, out=np.tile([0.0, 1.0, 0.0], (len(length), 1)), where=length > 1e-12
+        )
+        signs = np.cumprod(np.concatenate([[1.0], np.where(np.sum(axis[1:] * axis[:-1], axis=1) < 0.0, -1.0, 1.0)]))[
+            :, None
+        ]
+        angle = 2.0 * np.arctan2(length, quaternions[:, :1])
+        return np.concatenate([angle * signs, axis * signs], axis=1).astype(np.float64)
     previous = Euler((0.0, 0.0, 0.0), mode)  # pyright: ignore[reportArgumentType]
     angles = np.empty((len(quaternions), 3))
     for row, values in enumerate(quaternions):

@@ -52,7 +52,9 @@ def heard(strip: Any, scene: bpy.types.Scene, unpack_folder: Path) -> Heard:
     """What a sound strip plays. A packed sound is written to `unpack_folder` first. Raises AudioError."""
     times = compat.strip_times(strip)
     if times.speeds > 1:
-        raise AudioError(f"The strip '{strip.name}' plays at several speeds. Render it to a file (Render > Render Audio) and use that.")
+        raise AudioError(
+            f"The strip '{strip.name}' plays at several speeds. Render it to a file (Render Audio) and use that."
+        )
     path = _file_of(strip, unpack_folder)
     fps = scene_fps(scene)
     speed = _speed(path, times, fps)
@@ -81,11 +83,16 @@ def _file_of(strip: Any, unpack_folder: Path) -> Path:
     path = Path(bpy.path.abspath(sound.filepath, library=sound.library))
     if sound.packed_file is None:
         if not path.is_file():
-            raise AudioError(f"The file {path} of the strip '{strip.name}' does not exist. Find it with File > External Data > Find Missing Files.")
+            raise AudioError(
+                f"The file {path} of the strip '{strip.name}' does not exist. "
+                "Find it with File > External Data > Find Missing Files."
+            )
         return path
     unpacked = unpack_folder / f"{bpy.path.clean_name(sound.name)}{path.suffix}"
     try:
         unpacked.write_bytes(sound.packed_file.data)
     except OSError as error:
-        raise AudioError(f"The packed sound '{sound.name}' cannot be written to {unpacked}: {error.strerror or error}.") from error
+        raise AudioError(
+            f"The packed sound '{sound.name}' cannot be written to {unpacked}: {error.strerror or error}."
+        ) from error
     return unpacked

@@ -79,8 +79,11 @@ def armature() -> Callable[..., bpy.types.Object]:
         bpy.context.scene.collection.objects.link(rig)
         bpy.context.view_layer.objects.active = rig
         bpy.ops.object.mode_set(mode="EDIT")
-        chain = (("spine", (0, 0, 0), (0, 0, 1.3), None), ("neck", (0, 0, 1.3), (0, -0.02, 1.5), "spine"),
-                 ("head", (0, -0.02, 1.5), (0.0, -0.02, 1.8), "neck"))
+        chain = (
+            ("spine", (0, 0, 0), (0, 0, 1.3), None),
+            ("neck", (0, 0, 1.3), (0, -0.02, 1.5), "spine"),
+            ("head", (0, -0.02, 1.5), (0.0, -0.02, 1.8), "neck"),
+        )
         sides = (("eye.L", FACE[0], (0.03, -0.15, 1.7), "head"), ("eye.R", FACE[1], (-0.03, -0.15, 1.7), "head"))
         for name, start, end, parent in (*chain, *(sides if eyes else ())):
             bone = data.edit_bones.new(name)

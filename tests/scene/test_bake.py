@@ -55,16 +55,23 @@ def _snapshot(block: bpy.types.ID) -> list[object]:
     own = {track.name for track in own_tracks(block)}
 
     def curves(owner: object, action: bpy.types.Action) -> list[object]:
-        return [(c.data_path, c.array_index, [(*p.co, p.interpolation) for p in c.keyframe_points])
-                for c in compat.action_curves(action, compat.slot_of(owner))]
+        return [
+            (c.data_path, c.array_index, [(*p.co, p.interpolation) for p in c.keyframe_points])
+            for c in compat.action_curves(action, compat.slot_of(owner))
+        ]
 
-    tracks = [(t.name, t.mute, [(s.name, s.frame_start, s.frame_end, s.action.name, curves(s, s.action)) for s in t.strips])
-              for t in animation.nla_tracks if t.name not in own]
+    tracks = [
+        (t.name, t.mute, [(s.name, s.frame_start, s.frame_end, s.action.name, curves(s, s.action)) for s in t.strips])
+        for t in animation.nla_tracks
+        if t.name not in own
+    ]
     active = (animation.action.name, curves(animation, animation.action)) if animation.action else None
     return [active, tracks]
 
 
-def _key_by_hand(block: bpy.types.ID, path: str, keys: dict[int, float | bool], owner: bpy.types.bpy_struct | None = None) -> bpy.types.Action:
+def _key_by_hand(
+    block: bpy.types.ID, path: str, keys: dict[int, float | bool], owner: bpy.types.bpy_struct | None = None
+) -> bpy.types.Action:
     for frame, value in keys.items():
         setattr(owner or block, path.rpartition(".")[2], value)
         (owner or block).keyframe_insert(path.rpartition(".")[2], frame=frame)
@@ -99,13 +106,19 @@ def test_takes_last_as_long_as_the_voice_at_any_frame_rate(
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = fps, base
     _bake(lively_clip, rigged, start_frame=1)
     frame = 1 + round(seconds * fps / base)
-    assert _value(rigged, "browInnerUp", frame) == pytest.approx(lively_clip["browInnerUp"][round(seconds * 30)], abs=0.03)
+    assert _value(rigged, "browInnerUp", frame) == pytest.approx(
+        lively_clip["browInnerUp"][round(seconds * 30)], abs=0.03
+    )
 
 
 @pytest.mark.parametrize("roll", [0.0, 0.7, -2.0])
 @pytest.mark.parametrize("mode", ["QUATERNION", "XYZ", "ZXY", "AXIS_ANGLE"])
 def test_head_turns_the_right_way_for_any_bone_roll_and_mode(
-    armature: Callable[..., bpy.types.Object], face_mesh: Callable[..., bpy.types.Object], steady_clip: Clip, roll: float, mode: str
+    armature: Callable[..., bpy.types.Object],
+    face_mesh: Callable[..., bpy.types.Object],
+    steady_clip: Clip,
+    roll: float,
+    mode: str,
 ) -> None:
     rig, face = armature(roll=roll), face_mesh()
     face.parent = rig
@@ -142,7 +155,9 @@ def test_eyes_look_where_the_gaze_says(rigged: Character, steady_clip: Clip) -> 
         assert forward.z < -0.15
 
 
-def test_a_rig_that_lies_down_scaled_under_a_parent_still_turns_in_its_own_frame(rigged: Character, steady_clip: Clip) -> None:
+def test_a_rig_that_lies_down_scaled_under_a_parent_still_turns_in_its_own_frame(
+    rigged: Character, steady_clip: Clip
+) -> None:
     rig = rigged.root
     holder = bpy.data.objects.new("Holder", None)
     bpy.context.scene.collection.objects.link(holder)
@@ -191,7 +206,10 @@ def test_the_face_eases_into_the_take_and_out_of_it(rigged: Character, steady_cl
 
 def test_a_second_bake_replaces_the_first(rigged: Character, lively_clip: MotionClip) -> None:
     first = _bake(lively_clip, rigged)
-    actions, tracks = len(bpy.data.actions), [len(block.animation_data.nla_tracks) for block in rigged.data_blocks() if block.animation_data]
+    actions, tracks = (
+        len(bpy.data.actions),
+        [len(block.animation_data.nla_tracks) for block in rigged.data_blocks() if block.animation_data],
+    )
     second = _bake(lively_clip, rigged)
     assert replace(second, seconds=0.0) == replace(first, seconds=0.0)
     assert len(bpy.data.actions) == actions
@@ -203,9 +221,22 @@ def test_takes_one_after_the_other_stay_side_by_side(rigged: Character, steady_c
     _bake(steady_clip(jawOpen=0.8), rigged, take="two", start_frame=32)
     _bake(steady_clip(jawOpen=0.2), rigged, take="zero", start_frame=-31)
     assert [take.name for take in takes(rigged.data_blocks())] == ["zero", "one", "two"]
-    for frame, value in ((-15, 0.2), (-2, 0.2), (0, 0.333), (1, 0.4), (15, 0.4), (30, 0.4), (31, 0.6), (32, 0.8), (45, 0.8), (61, 0.8)):
+    for frame, value in (
+        (-15, 0.2),
+        (-2, 0.2),
+        (0, 0.333),
+        (1, 0.4),
+        (15, 0.4),
+        (30, 0.4),
+        (31, 0.6),
+        (32, 0.8),
+        (45, 0.8),
+        (61, 0.8),
+    ):
         assert _value(rigged, "jawOpen", frame) == pytest.approx(value, abs=0.004)
-    assert {track.name for track in own_tracks(shape_keys(rigged.meshes[0]))} == {f"DEMO {name}" for name in ("rest", "lip", "eyes", "expression")}
+    assert {track.name for track in own_tracks(shape_keys(rigged.meshes[0]))} == {
+        f"DEMO {name}" for name in ("rest", "lip", "eyes", "expression")
+    }
 
 
 def test_a_take_in_the_same_place_gives_way(rigged: Character, steady_clip: Clip) -> None:
@@ -259,7 +290,9 @@ def test_head_motion_adds_to_what_the_artist_animated_beneath(rigged: Character,
     rig = rigged.root
     head = rig.pose.bones["head"]
     head.rotation_mode = "QUATERNION"
-    head.rotation_quaternion = Matrix.Rotation(0.3, 4, Vector((rig.data.bones["head"].matrix_local.inverted().to_3x3() @ Vector((0, 0, 1))))).to_quaternion()
+    head.rotation_quaternion = Matrix.Rotation(
+        0.3, 4, Vector(rig.data.bones["head"].matrix_local.inverted().to_3x3() @ Vector((0, 0, 1)))
+    ).to_quaternion()
     head.keyframe_insert("rotation_quaternion", frame=1)
     push_down(rig)
     alone = _facing(rigged, "head", 10)[0].copy()
@@ -296,7 +329,9 @@ def test_one_action_holds_the_whole_take(rigged: Character, lively_clip: MotionC
     ("options", "words"),
     [({"tolerance": -1.0}, "tolerance"), ({"start_frame": float("nan")}, "start frame"), ({"take": ""}, "name")],
 )
-def test_wrong_options_change_nothing(rigged: Character, lively_clip: MotionClip, options: dict[str, object], words: str) -> None:
+def test_wrong_options_change_nothing(
+    rigged: Character, lively_clip: MotionClip, options: dict[str, object], words: str
+) -> None:
     with pytest.raises(BakeError, match=words):
         _bake(lively_clip, rigged, **options)
     assert len(bpy.data.actions) == 0
@@ -311,7 +346,9 @@ def test_a_profile_of_another_character_is_refused(rigged: Character, lively_cli
     assert len(bpy.data.actions) == 0
 
 
-def test_keys_with_quotes_in_their_names_are_baked(face_mesh: Callable[..., bpy.types.Object], steady_clip: Clip) -> None:
+def test_keys_with_quotes_in_their_names_are_baked(
+    face_mesh: Callable[..., bpy.types.Object], steady_clip: Clip
+) -> None:
     face = face_mesh(keys=('we"ird\\.jawOpen', "eyeBlinkLeft", "eyeBlinkRight"))
     character = find_character(face)
     _bake(steady_clip(jawOpen=0.6), character)
@@ -323,15 +360,21 @@ def test_a_clip_of_one_frame_is_baked(rigged: Character, steady_clip: Clip) -> N
     assert _value(rigged, "jawOpen", 1) == pytest.approx(0.6, abs=0.003)
 
 
-def test_a_minute_on_a_real_character_takes_less_than_a_second(open_character: Callable[[str, str], Character], lively_clip: MotionClip) -> None:
+def test_a_minute_on_a_real_character_takes_less_than_a_second(
+    open_character: Callable[[str, str], Character], lively_clip: MotionClip
+) -> None:
     character = open_character("mpfb_cc0_arkit.blend", "Human")
     rng = np.random.default_rng(1)
-    channels = np.clip(np.cumsum(rng.normal(0.0, 0.05, (1800, len(CHANNEL_INDEX))), axis=0) % 1.0, 0.0, 1.0).astype(np.float32)
+    channels = np.clip(np.cumsum(rng.normal(0.0, 0.05, (1800, len(CHANNEL_INDEX))), axis=0) % 1.0, 0.0, 1.0).astype(
+        np.float32
+    )
     report = _bake(MotionClip(30.0, channels), character, tolerance=0.002)
     assert report.seconds < 1.0
 
 
-def test_eyes_that_are_objects_turn_with_the_gaze(open_character: Callable[[str, str], Character], steady_clip: Clip) -> None:
+def test_eyes_that_are_objects_turn_with_the_gaze(
+    open_character: Callable[[str, str], Character], steady_clip: Clip
+) -> None:
     character = open_character("facecap_eyes_as_objects.blend", "EyeLeft")
     _bake(steady_clip(gazeYaw=0.4), character)
     bpy.context.scene.frame_set(10)
@@ -340,7 +383,14 @@ def test_eyes_that_are_objects_turn_with_the_gaze(open_character: Callable[[str,
         forward = eye.matrix_world.to_3x3().normalized() @ Vector((0, -1, 0))
         assert forward.to_tuple() == pytest.approx((-np.sin(0.4), -np.cos(0.4), 0.0), abs=2e-3)
     assert tuple(bpy.data.objects["EyeLeft"].rotation_euler) == (0.0, 0.0, 0.0)
-    assert _value(character, "eyeLookInLeft" if "eyeLookInLeft" in shape_keys(character.meshes[0]).key_blocks else "eyeLookIn_L", 10) == 0.0
+    assert (
+        _value(
+            character,
+            "eyeLookInLeft" if "eyeLookInLeft" in shape_keys(character.meshes[0]).key_blocks else "eyeLookIn_L",
+            10,
+        )
+        == 0.0
+    )
 
 
 def test_a_linked_character_is_refused_and_an_override_is_baked(

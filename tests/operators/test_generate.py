@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Generate takes a recording to a baked character, or leaves the scene alone and says why."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+
+from blender_demo.backend.errors import WorkerError
+from blender_demo.backend.motion.clip import MotionClip
+from blender_demo.operators import take
+from blender_demo.operators.session import SESSION
+
+pytestmark = pytest.mark.matrix
+
+
+def _refusal(**_: Any) -> str:
+    with pytest.raises(RuntimeError) as refused:
+        bpy.ops.demo.generate()
+    return str(refused.value)
+
+
+def test_the_button_says_what_is_missing(addon: Any, face: bpy.types.Object) -> None:
+    assert "Choose a recording" in _refusal()
+    addon.source = "STRIP"
+    assert "Choose a recording" in _refusal()
+    addon.character = None
+    assert "Pick a character" in _refusal()
+
+
+def test_the_button_says_why_a_character_cannot_speak(addon: Any) -> None:
+    cube = bpy.data.objects.new("Cube", bpy.data.meshes.new("Cube"))
+    bpy.context.scene.collection.objects.link(cube)
+    addon.character = cube
+    assert not addon.character_ready
+    assert "no shape keys" in _refusal()
+
+
+def test_a_missing_recording_is_named(addon: Any, face: bpy.types.Object, fake_job: Any) -> None:
+    addon.audio_path = "/nowhere/line.wav"
+    assert "line.wav does not exist" in _refusal()
+    assert fake_job.made == []
+
+
+def test_a_take_is_made_kept_and_baked(
+    addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    addon = bpy.context.scene.demo
+    addon.audio_path, addon.start_frame, addon.seed = str(recording), 20, 7
+    addon.lip.seed_offset, addon.lip.gain = 3, 0.5
+    assert bpy.ops.demo.generate() == {"FINISHED"}
+    job = fake_job.made[0]
+    assert (job.audio, job.settings.seed, job.settings.control("lip").seed_offset) == (recording, 7, 3)
+    kept = tmp_path / "demo_takes" / "line_one_seed7.npz"
+    assert Path(addon.clip_path) == kept
+    assert MotionClip.load(kept)["jawOpen"].max() == pytest.approx(0.6)
+    bpy.context.scene.frame_set(25)
+    assert face.data.shape_keys.key_blocks["jawOpen"].value == pytest.approx(0.3, abs=0.003)
+    assert SESSION.job is None
+
+
+def test_a_take_of_an_unsaved_scene_is_kept_too(
+    addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path
+) -> None:
+    addon.audio_path = str(recording)
+    assert bpy.ops.demo.generate() == {"FINISHED"}
+    assert Path(addon.clip_path).is_file()
+
+
+def test_a_failure_leaves_the_scene_alone(addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path) -> None:
+    addon.audio_path = str(recording)
+    fake_job.error = WorkerError("The worker process died.")
+    assert "The worker process died." in _refusal()
+    assert len(bpy.data.actions) == 0
+    assert face.data.shape_keys.animation_data is None
+    assert addon.clip_path == ""
+    assert not SESSION.busy
+
+
+def test_a_character_deleted_meanwhile_is_told_and_the_take_kept(
+    addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Path] = []
+    keep = take.keep_clip
+    monkeypatch.setattr("blender_demo.operators.generate.keep_clip", lambda *args: kept.append(keep(*args)) or kept[0])
+    addon.audio_path = str(recording)
+    fake_job.meanwhile = staticmethod(lambda: bpy.data.objects.remove(bpy.data.objects["Face"]))
+    assert "no longer there" in _refusal()
+    assert kept[0].is_file()
+
+
+def test_a_character_renamed_meanwhile_is_found_again(
+    addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path
+) -> None:
+    addon.audio_path = str(recording)
+    fake_job.meanwhile = staticmethod(lambda: setattr(bpy.data.objects["Face"], "name", "Anna"))
+    assert bpy.ops.demo.generate() == {"FINISHED"}
+
+
+def test_a_sound_strip_gives_its_part_of_the_file(
+    addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path
+) -> None:
+    editor = bpy.context.scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    if not hasattr(bpy.app.build_options, "audaspace") or not bpy.app.build_options.audaspace:
+        pytest.skip("this Blender is built without sound")
+    strip = strips.new_sound("Line", str(recording), 1, 100)
+    strip.frame_final_start = 115
+    addon.source, addon.strip = "STRIP", "Line"
+    assert bpy.ops.demo.generate() == {"FINISHED"}
+    job = fake_job.made[0]
+    assert job.start_s == pytest.approx(0.5, abs=0.02)
+    assert job.duration_s == pytest.approx(0.5, abs=0.04)
+    assert addon.clip_start_frame == 115
+
+
+def test_opening_another_file_ends_the_worker(addon: Any, face: bpy.types.Object) -> None:
+    class Worker:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    worker: Any = Worker()
+    SESSION.worker = worker
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    assert worker.closed
+    assert SESSION.worker is None

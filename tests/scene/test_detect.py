@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A character is understood from its names and its shape, and what cannot be driven is given a reason."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix
+
+from blender_demo.backend.errors import RigError
+from blender_demo.backend.motion.factors import ARKIT_NAMES, CHANNELS
+from blender_demo.scene.character import Character, find_character, rest_matrix
+from blender_demo.scene.detect import EYE_LOOK_PROPERTY, detect, detect_character
+from blender_demo.scene.face_frame import UPRIGHT, face_frame
+from blender_demo.scene.rig_profile import RigProfile
+
+pytestmark = pytest.mark.matrix
+
+Make = Callable[..., bpy.types.Object]
+
+
+def _carried(profile: RigProfile) -> set[str]:
+    return {binding.channel for binding in profile.keys}
+
+
+def test_a_full_character_is_matched_whole(open_character: Callable[..., Character]) -> None:
+    profile = detect_character(open_character("mpfb_cc0_arkit.blend", "Human"))
+    assert profile.matched == 52
+    assert [binding.role for binding in profile.rotations] == ["neck", "head", "eye", "eye"]
+    assert [binding.share for binding in profile.rotations] == [0.4, 0.6, 1.0, 1.0]
+    assert not any(key.startswith("viseme") for key in (binding.key for binding in profile.keys))
+
+
+def test_eyes_that_are_objects_are_found(open_character: Callable[..., Character]) -> None:
+    profile = detect_character(open_character("facecap_eyes_as_objects.blend", "Example"))
+    assert profile.matched == 51
+    assert "tongueOut" in profile.missing["tongueOut"]
+    assert {binding.object for binding in profile.rotations if binding.role == "eye"} == {"EyeLeft", "EyeRight"}
+
+
+def test_a_character_without_keys_is_refused_clearly(shared_data: Path, tmp_path: Path) -> None:
+    shutil.copy(shared_data / "characters" / "no_keys.vrm", tmp_path / "no_keys.glb")
+    bpy.ops.import_scene.gltf(filepath=str(tmp_path / "no_keys.glb"))
+    with pytest.raises(RigError, match="no shape keys"):
+        detect_character(find_character(bpy.data.objects["Body"]))
+
+
+def test_any_object_of_a_character_leads_to_it(rigged: Character) -> None:
+    assert find_character(rigged.root) == rigged
+    assert find_character(rigged.meshes[0]) == rigged
+
+
+def test_all_meshes_with_keys_belong_to_the_character(rigged: Character, face_mesh: Make) -> None:
+    lashes = face_mesh("Lashes", ("eyeBlinkLeft", "eyeBlinkRight"))
+    lashes.parent = rigged.meshes[0]
+    character = find_character(rigged.root)
+    assert [mesh.name for mesh in character.meshes] == ["Face", "Lashes"]
+    keys = [(binding.object, binding.key) for binding in detect_character(character).keys]
+    assert ("Lashes", "eyeBlinkLeft") in keys
+    assert ("Face", "eyeBlinkLeft") in keys
+
+
+def test_gaze_is_never_driven_twice(rigged: Character) -> None:
+    eye_look = {name for name in ARKIT_NAMES if name.startswith("eyeLook")}
+    assert not eye_look & _carried(detect_character(rigged))
+    rigged.meshes[0][EYE_LOOK_PROPERTY] = "lids"
+    assert eye_look <= _carried(detect_character(rigged))
+
+
+def test_without_turning_eyes_the_keys_carry_the_gaze(face_mesh: Make, armature: Make) -> None:
+    face, rig = face_mesh(), armature(eyes=False)
+    face.parent = rig
+    profile = detect([face])
+    assert {name for name in ARKIT_NAMES if name.startswith("eyeLook")} <= _carried(profile)
+    assert profile.matched == 52
+
+
+def test_every_channel_is_carried_or_has_a_reason(rigged: Character, face_mesh: Make) -> None:
+    for profile in (detect_character(rigged), detect([face_mesh("Other", ARKIT_NAMES[:20])])):
+        assert not profile.carried & set(profile.missing)
+        assert profile.carried | set(profile.missing) == set(CHANNELS)
+        assert all(reason.endswith(".") for reason in profile.missing.values())
+
+
+def test_keys_without_arkit_names_are_refused_with_a_count(face_mesh: Make) -> None:
+    with pytest.raises(RigError, match="none of its 2 shape keys"):
+        detect([face_mesh(keys=("Smile", "Frown"))])
+
+
+def test_a_bone_held_by_a_constraint_is_passed_over(rigged: Character) -> None:
+    rigged.root.pose.bones["neck"].constraints.new("COPY_ROTATION")
+    assert [binding.bone for binding in detect_character(rigged).rotations if binding.role != "eye"] == ["head"]
+
+
+@pytest.mark.parametrize(
+    "turn", [Matrix(), Matrix.Rotation(1.0, 4, "Z"), Matrix.Rotation(1.4, 4, "X") @ Matrix.Scale(3.0, 4)]
+)
+def test_the_face_is_found_however_the_character_stands(face_mesh: Make, turn: Matrix) -> None:
+    face = face_mesh()
+    face.matrix_world = turn
+    bpy.context.view_layer.update()
+    frame, told = face_frame(find_character(face), {})
+    assert told
+    assert np.allclose(frame, np.array(turn.to_3x3().normalized()) @ UPRIGHT, atol=1e-5)
+
+
+def test_rest_does_not_depend_on_the_pose(rigged: Character) -> None:
+    eye = bpy.data.objects.new("Monocle", None)
+    bpy.context.scene.collection.objects.link(eye)
+    eye.parent, eye.parent_type, eye.parent_bone = rigged.root, "BONE", "head"
+    before = rest_matrix(eye)
+    rigged.root.pose.bones["head"].rotation_mode = "XYZ"
+    rigged.root.pose.bones["head"].rotation_euler = (0.5, 0.4, 0.3)
+    bpy.context.view_layer.update()
+    assert rest_matrix(eye) == before
+    assert not np.allclose(np.array(eye.matrix_world), np.array(before), atol=1e-3)
+
+
+def test_a_profile_survives_json(rigged: Character, tmp_path: Path) -> None:
+    profile = detect_character(rigged)
+    profile.save(tmp_path / "profile.json")
+    assert RigProfile.load(tmp_path / "profile.json") == profile
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"keys": [{"object": "a", "key": "b", "channel": "noSuch"}]}, "noSuch"),
+     ({"rotations": [{"object": "a", "bone": "b", "role": "tail", "share": 1.0, "frame": [0] * 9}]}, "tail"),
+     ({"rotations": [{"object": "a", "bone": "b", "role": "eye", "share": 1.0, "frame": [2] * 9}]}, "rotation"),
+     ({"keys": [{"wrong": 1}]}, "cannot be read"),
+     ({"colour": 1}, "colour"),
+     ({"version": 99}, "newer")],
+)  # fmt: skip
+def test_a_wrong_profile_is_refused(tmp_path: Path, change: dict, words: str) -> None:
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps({**RigProfile().to_json(), **change}), encoding="utf-8")
+    with pytest.raises(RigError, match=words):
+        RigProfile.load(path)
+
+
+def test_a_file_that_is_no_profile_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("[1", encoding="utf-8")
+    with pytest.raises(RigError, match=r"p\.json"):
+        RigProfile.load(tmp_path / "p.json")
