@@ -12,7 +12,6 @@ Everything is computed in the source's centimetres and stored in metres; head fr
 import argparse
 import json
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +25,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from blender_demo.backend.motion.factors import ARKIT_NAMES, EYE_LOOK_PITCH_RAD, EYE_LOOK_YAW_RAD  # noqa: E402
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from blender_demo.backend.motion.factors import ARKIT_NAMES, EYE_LOOK_PITCH_RAD, EYE_LOOK_YAW_RAD
+from tools.head_dressing import clothes, hair, skin_colors, upper_lashes, eyebrow
+from tools.head_geometry import (
+    Array, Ints, border_loops, cap, closest_on_triangles, flat_uv, rigid_fit, smoothstep, strip,
+)
 
 OUTPUT = Path(__file__).resolve().parents[1] / "blender_demo" / "backend" / "head" / "head.npz"
 CM = 0.01
@@ -38,15 +38,19 @@ CM = 0.01
 FACE_AND_NECK, MOUTH_SOCKET = 11248, 13294
 UPPER_TEETH, LOWER_TEETH, SCLERA_LEFT = range(17039, 19247), range(19247, 21451), range(21451, 22221)
 
+TEETH_BACK, TEETH_SCALE = np.array([0.0, -3.3, 5.0]), np.array([0.93, 0.96, 0.95])
+TEETH_SHIFT = np.array([0.0, 0.0, -0.15])
+"""The source's teeth touch its lips: the head's are a little smaller and further back."""
+
 HALF_FACES = 3900
 MOUTH, EYE, NOSE = np.array([0.0, -4.6, 11.0]), np.array([3.15, 3.5, 9.3]), np.array([0.0, -0.8, 11.5])
 """Centres of detail in the posed source."""
 
-MATERIALS = ("skin", "mouth", "gums", "teeth", "tongue", "sclera", "iris", "pupil")
-PARTS = ("skin", "mouth", "eyeLeft", "eyeRight", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue")
+MATERIALS = ("skin", "mouth", "gums", "teeth", "tongue", "sclera", "iris", "pupil", "brows", "lashes")
+PARTS = ("skin", "mouth", "lidRims", "eyeLeft", "eyeRight", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue", "brows", "lashes")
 EYE_RADIUS, IRIS_RAD, PUPIL_RAD = 1.40, 0.44, 0.19
 """Eyeball radius in cm; half angles of iris and pupil in radians."""
-LID_CLEARANCE = 0.03
+LID_CLEARANCE, LID_OVERLAP, LIP_OVERLAP, TEETH_CLEARANCE = 0.03, 0.14, 0.04, 0.06
 
 
 @dataclass
@@ -69,9 +73,12 @@ class Source:
             ict = name if name in raw else stem + side.get(name[len(stem):], "")
             both = [raw[key] for key in (stem + "_L", stem + "_R") if key in raw]
             deltas[name] = raw[ict] if ict in raw else sum(both, np.zeros_like(data["vertices"], np.float64))
+        vertices = data["vertices"].astype(np.float64)
+        teeth = slice(UPPER_TEETH.start, LOWER_TEETH.stop)
+        vertices[teeth] = (vertices[teeth] - TEETH_BACK) * TEETH_SCALE + TEETH_BACK + TEETH_SHIFT
         faces = data["faces"].astype(np.int64)
         faces[:, 3] = np.where(faces[:, 3] < 0, faces[:, 2], faces[:, 3])
-        return cls(data["vertices"].astype(np.float64), faces, deltas)
+        return cls(vertices, faces, deltas)
 
     def triangles(self, chosen: NDArray[np.bool_]) -> Ints:
         quads = self.faces[chosen]
@@ -103,84 +110,6 @@ class Head:
 
     def of(self, part: str) -> Ints:
         return np.flatnonzero(self.part == PARTS.index(part))
-
-
-# --- geometry helpers -------------------------------------------------------------------------------------------------------------------
-
-
-def closest_on_triangles(points: Array, vertices: Array, triangles: Ints, candidates: int = 24) -> tuple[Ints, Array]:
-    """Closest triangle (P,) and barycentric coordinates (P, 3) for points (P, 3) (Ericson, Real-Time Collision Detection, 5.1.5)."""
-    corners = vertices[triangles]
-    near = cKDTree(corners.mean(axis=1)).query(points, k=candidates)[1]
-    a, b, c = (corners[near, i] for i in range(3))
-    p = points[:, None]
-    ab, ac = b - a, c - a
-    d1, d2 = (ab * (p - a)).sum(-1), (ac * (p - a)).sum(-1)
-    d3, d4 = (ab * (p - b)).sum(-1), (ac * (p - b)).sum(-1)
-    d5, d6 = (ab * (p - c)).sum(-1), (ac * (p - c)).sum(-1)
-    va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
-    tiny = 1e-20
-    total = va + vb + vc + tiny
-    on_bc = (d4 - d3) / (d4 - d3 + d5 - d6 + tiny)
-    zero, one = np.zeros_like(va), np.ones_like(va)
-    regions = [  # last match wins
-        ((va <= 0) & (d4 >= d3) & (d5 >= d6), 1 - on_bc, on_bc),
-        ((vb <= 0) & (d2 >= 0) & (d6 <= 0), zero, d2 / (d2 - d6 + tiny)),
-        ((vc <= 0) & (d1 >= 0) & (d3 <= 0), d1 / (d1 - d3 + tiny), zero),
-        ((d6 >= 0) & (d5 <= d6), zero, one),
-        ((d3 >= 0) & (d4 <= d3), one, zero),
-        ((d1 <= 0) & (d2 <= 0), zero, zero),
-    ]
-    v, w = vb / total, vc / total
-    for where, v_there, w_there in regions:
-        v, w = np.where(where, v_there, v), np.where(where, w_there, w)
-    distance = np.linalg.norm(a + v[..., None] * ab + w[..., None] * ac - p, axis=-1)
-    best = distance.argmin(axis=1)
-    rows = np.arange(len(points))
-    return near[rows, best], np.stack([1 - v - w, v, w], axis=-1)[rows, best]
-
-
-def border_loops(quads: Ints) -> list[Ints]:
-    """Closed border loops, each in the order of its faces' winding."""
-    directed = [(a, b) for quad in quads.tolist() for a, b in zip(quad, quad[1:] + quad[:1], strict=True)]
-    count = Counter(tuple(sorted(edge)) for edge in directed)
-    following = {a: b for a, b in directed if count[(min(a, b), max(a, b))] == 1}
-    loops = []
-    while following:
-        loop = [next(iter(following))]
-        while loop[-1] in following:
-            loop.append(following.pop(loop[-1]))
-        loops.append(np.array(loop[:-1]))
-    return loops
-
-
-def cap(ring: Ints, centre: int) -> Ints:
-    """Quads that close a ring with an even number of vertices by one central vertex."""
-    return np.array([(ring[i], ring[(i + 1) % len(ring)], ring[(i + 2) % len(ring)], centre) for i in range(0, len(ring), 2)])
-
-
-def strip(first: Ints, second: Ints, closed: bool = True) -> Ints:
-    """Quads between two rings of equal length."""
-    n = len(first) if closed else len(first) - 1
-    i, j = np.arange(n), (np.arange(n) + 1) % len(first)
-    return np.stack([first[i], first[j], second[j], second[i]], axis=1)
-
-
-def smoothstep(low: float, high: float, x: Array) -> Array:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def rigid_fit(before: Array, after: Array) -> tuple[Array, Array]:
-    """Rotation R and translation t with after = before @ R.T + t (Kabsch)."""
-    u, _, vt = np.linalg.svd((before - before.mean(0)).T @ (after - after.mean(0)))
-    u[:, -1] *= np.sign(np.linalg.det(u @ vt))
-    rotation = (u @ vt).T
-    return rotation, after.mean(0) - rotation @ before.mean(0)
-
-
-def flat_uv(count: int, point: tuple[float, float] = (0.02, 0.02)) -> Array:
-    return np.tile(np.array(point), (count, 4, 1))
 
 
 # --- skin -------------------------------------------------------------------------------------------------------------------------------
@@ -414,7 +343,7 @@ def connected(faces: Ints, span: range) -> list[Ints]:
 def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
     """A closed band along the dental arch (n, 3), above (side 1) or below (-1) the crowns."""
     ends = np.stack([arch[0] * 2 - arch[1], *arch, arch[-1] * 2 - arch[-2]])
-    steps = np.linspace(0, len(ends) - 1, 3 * len(ends))
+    steps = np.linspace(0, len(ends) - 1, 2 * len(ends))
     path = np.stack([np.interp(steps, np.arange(len(ends)), ends[:, i]) for i in range(3)], axis=1)
     path[:, 1] = arch[:, 1].mean() if side > 0 else path[:, 1]
     tangent = np.gradient(path, axis=0) * [1, 0, 1]
@@ -422,7 +351,7 @@ def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
     outward = np.stack([-tangent[:, 2], 0 * steps, tangent[:, 0]], axis=1)
     outward *= np.sign((outward * (path - [0, 0, 4])).sum(1, keepdims=True))
     up = np.array([0, side, 0])
-    profile = np.array([(0.34, 0.25), (0.46, 0.45), (0.46, 0.9), (0.2, 1.25), (-0.3, 1.25), (-0.5, 0.9), (-0.5, 0.45), (-0.36, 0.25)])
+    profile = np.array([(0.30, 0.25), (0.38, 0.45), (0.36, 0.9), (0.1, 1.2), (-0.3, 1.2), (-0.5, 0.9), (-0.5, 0.45), (-0.36, 0.25)])
     rings = [path + out * outward + rise * up for out, rise in profile]
     points = np.stack(rings, axis=1).reshape(-1, 3)
     index = np.arange(len(points)).reshape(len(path), len(profile))
@@ -433,8 +362,8 @@ def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
 
 
 TONGUE_REST = np.array([  # y, z of the spine, half width, half height; root to tip, cm
-    (-5.2, 1.6, 1.1, 0.9), (-4.3, 2.6, 1.5, 1.0), (-3.75, 3.8, 1.6, 0.95), (-3.5, 5.2, 1.6, 0.85), (-3.55, 6.6, 1.5, 0.7),
-    (-3.75, 7.7, 1.3, 0.52), (-3.9, 8.4, 1.05, 0.4), (-4.0, 8.8, 0.75, 0.28), (-4.02, 9.05, 0.35, 0.15)])
+    (-5.6, 1.4, 1.1, 0.9), (-5.0, 2.4, 1.5, 0.9), (-4.5, 3.6, 1.6, 0.85), (-4.2, 5.0, 1.55, 0.75), (-4.15, 6.3, 1.45, 0.6),
+    (-4.2, 7.2, 1.25, 0.45), (-4.25, 7.8, 1.0, 0.35), (-4.3, 8.2, 0.7, 0.25), (-4.3, 8.45, 0.35, 0.15)])
 TONGUE_OUT = np.array([
     (-5.2, 1.6, 1.1, 0.9), (-4.3, 3.0, 1.5, 1.0), (-3.5, 5.0, 1.6, 0.95), (-3.05, 7.2, 1.6, 0.75), (-2.85, 9.0, 1.5, 0.5),
     (-2.85, 10.6, 1.35, 0.38), (-3.05, 12.0, 1.2, 0.33), (-3.45, 13.0, 0.9, 0.26), (-3.8, 13.5, 0.45, 0.15)])
@@ -469,39 +398,60 @@ def shape(head: Head, name: str) -> Array:
     return head.deltas[ARKIT_NAMES.index(name)]
 
 
-def lip_stations(head: Head, loop: Ints) -> tuple[Ints, Ints]:
-    """Vertices of the upper and of the lower lip at seven places across the mouth, (7, k) each, padded by repetition."""
-    near = np.flatnonzero(cKDTree(head.vertices[loop]).query(head.vertices)[0] < 1.1)
-    near = near[head.part[near] == 0]
-    lower = shape(head, "jawOpen")[near, 1] < -1.2
-    places = np.linspace(-1.5, 1.5, 7)
-    return padded_strips(head, near[~lower], places), padded_strips(head, near[lower], places)
+def split_at_corners(meshed: Array, loop: Ints, near: Ints) -> tuple[Ints, Ints]:
+    """Vertices above and below the line between the corners of a loop, judged in the meshing pose, where the two sides are apart."""
+    first, last = meshed[loop[meshed[loop, 0].argmin()]], meshed[loop[meshed[loop, 0].argmax()]]
+    above = meshed[near, 1] > np.interp(meshed[near, 0], [first[0], last[0]], [first[1], last[1]])
+    return near[above], near[~above]
 
 
-def padded_strips(head: Head, chosen: Ints, places: Array, half_width: float = 0.3) -> Ints:
-    strips = [chosen[np.abs(head.vertices[chosen, 0] - x) < half_width] for x in places]
+def padded_strips(vertices: Array, chosen: Ints, places: Array, half_width: float) -> Ints:
+    """The chosen vertices within half a width of each place in x, (places, k), padded by repetition."""
+    strips = [chosen[np.abs(vertices[chosen, 0] - x) < half_width] for x in places]
     return np.stack([np.resize(s, max(map(len, strips))) for s in strips])
 
 
-def gap(points: Array, upper: Ints, lower: Ints) -> Array:
-    """Vertical gap of each station, negative where the two sides overlap."""
-    return points[upper, 1].min(1) - points[lower, 1].max(1)
+def seam_and_gap(posed: Array, upper: Ints, lower: Ints, places: Array) -> tuple[Array, Array]:
+    """Height of the seam and gap (negative: overlap) at places in x, smoothed along the seam."""
+    low = np.array([posed[upper[np.abs(posed[upper, 0] - x) < 0.16], 1].min() for x in places])
+    high = np.array([posed[lower[np.abs(posed[lower, 0] - x) < 0.16], 1].max() for x in places])
+    return (low + high) / 2, low - high
 
 
-def seal_lips(head: Head, upper: Ints, lower: Ints) -> None:
+def seal_lips(head: Head, upper: Ints, lower: Ints, corners: Ints) -> None:
     """Closes the lips at rest, and makes mouthClose undo the whole of jawOpen."""
+    skin = head.of("skin")
+    side = np.isin(skin, upper) * -0.5 + np.isin(skin, lower) * 0.5
     for values, base in ((head.vertices, 0.0), (shape(head, "mouthClose"), head.vertices + shape(head, "jawOpen"))):
-        for _ in range(3):
+        for _ in range(6):
             posed = values + base
-            openness = gap(posed, upper, lower)
-            x = head.vertices[upper].mean(1)[:, 0]
-            seam = (posed[upper, 1].min(1) + posed[lower, 1].max(1)) / 2
-            skin = head.of("skin")
-            off_seam = posed[skin, 1] - np.interp(posed[skin, 0], x, seam)
-            front = smoothstep(9.0, 10.5, head.vertices[skin, 2]) * np.exp(-((off_seam / 0.8) ** 2))
-            amount = 0.5 * np.interp(posed[skin, 0], x, openness) * np.exp(-((np.abs(posed[skin, 0]) - 1.5).clip(0) / 0.5) ** 2)
-            is_lower = shape(head, "jawOpen")[skin, 1] < -1.2
-            values[skin, 1] += np.where(is_lower, amount, -amount) * front
+            reach = np.abs(posed[corners, 0]).min() - 0.2
+            places = np.linspace(-reach, reach, 21)
+            seam, openness = seam_and_gap(posed, upper, lower, places)
+            off_seam = posed[skin, 1] - np.interp(posed[skin, 0], places, seam)
+            beyond = (np.abs(posed[skin, 0]) - reach).clip(0)
+            amount = np.interp(posed[skin, 0], places, openness + LIP_OVERLAP) * np.exp(-((beyond / 0.3) ** 2) - (off_seam / 0.8) ** 2)
+            values[skin, 1] += side * amount * smoothstep(8.8, 9.8, posed[skin, 2])
+
+
+def clear_teeth(head: Head) -> None:
+    """Keeps the lips in front of teeth and gums, at rest and in every shape."""
+    teeth = np.concatenate([head.of(part) for part in ("teethUpper", "teethLower", "gumsUpper", "gumsLower")])
+    faces = head.quads[np.isin(head.quads[:, 0], teeth)]
+    skin = head.of("skin")
+    near = skin[(head.vertices[skin, 2] > 8.6) & (np.abs(head.vertices[skin, 1] + 3.4) < 2.0) & (np.abs(head.vertices[skin, 0]) < 3)]
+
+    def shortfall(posed: Array) -> Array:
+        wall = np.concatenate([posed[faces].mean(1), posed[faces[:, :2]].mean(1), posed[teeth]])
+        close = cKDTree(wall[:, :2]).query(posed[near, :2], k=12, distance_upper_bound=0.16)[1]
+        front = np.append(wall[:, 2], -np.inf)[close].max(1)
+        lacking = np.clip(front + TEETH_CLEARANCE - posed[near, 2], 0, 1.2)
+        around = cKDTree(posed[near]).query(posed[near], k=24)
+        return (lacking[around[1]] * np.exp(-((around[0] / 0.45) ** 2))).max(1)
+
+    head.vertices[near, 2] += shortfall(head.vertices)
+    for delta in head.deltas:
+        delta[near, 2] += shortfall(head.vertices + delta)
 
 
 def build_lid_rims(head: Head, loops: list[Ints], centres: Array) -> None:
@@ -516,7 +466,7 @@ def build_lid_rims(head: Head, loops: list[Ints], centres: Array) -> None:
         rest = on_ball(head.vertices[loop])
         deltas = on_ball(head.vertices[loop] + head.deltas[:, loop]) - rest
         quads = strip(-1 - loop, np.arange(len(loop)))
-        head.add("skin", "mouth", rest, deltas, quads, flat_uv(len(quads)))
+        head.add("lidRims", "mouth", rest, deltas, quads, flat_uv(len(quads)))
 
 
 def clear_eyes(head: Head, centres: Array) -> None:
@@ -536,32 +486,48 @@ def clear_eyes(head: Head, centres: Array) -> None:
                 delta[near] += shortfall(head.vertices[near] + w * delta[near]) / w
 
 
-def close_lids(head: Head, loops: list[Ints], centres: Array) -> tuple[Ints, Ints]:
-    """Brings the upper lid down to the lower in eyeBlink; returns upper and lower lid vertices, (2, k) each."""
-    uppers, lowers = [], []
-    for side, loop, centre in zip(("Left", "Right"), loops, centres, strict=True):
+def close_lids(head: Head, loops: list[Ints], sides: list[tuple[Ints, Ints]]) -> None:
+    """Brings the upper lids down to the lower in eyeBlink."""
+    for side, loop, (upper, lower) in zip(("Left", "Right"), loops, sides, strict=True):
         blink = shape(head, f"eyeBlink{side}")
-        near = head.of("skin")
-        near = near[cKDTree(head.vertices[loop]).query(head.vertices[near])[0] < 0.7]
-        is_upper = blink[near, 1] < -0.25 * np.abs(blink[near, 1]).max()
-        corners = loop[head.vertices[loop, 0].argmin()], loop[head.vertices[loop, 0].argmax()]
-        first, second = np.split(np.roll(loop, -int(np.flatnonzero(loop == corners[0])[0])), [0])[1], corners[1]
-        cut = int(np.flatnonzero(first == second)[0])
-        a, b = first[: cut + 1], first[cut:]
-        up, low = (a, b) if head.vertices[a, 1].mean() > head.vertices[b, 1].mean() else (b, a)
-        for _ in range(4):
+        for _ in range(6):
             posed = head.vertices + blink
-            order_u, order_l = up[np.argsort(posed[up, 0])], low[np.argsort(posed[low, 0])]
-            over = lambda x: (  # noqa: E731
-                np.interp(x, posed[order_u, 0], posed[order_u, 1]) - np.interp(x, posed[order_l, 0], posed[order_l, 1])
-            )
-            off = np.abs(posed[near, 1] - np.interp(posed[near, 0], posed[order_u, 0], posed[order_u, 1]))
-            blink[near, 1] -= is_upper * np.maximum(over(posed[near, 0]) + 0.02, 0) * np.exp(-((off / 0.6) ** 2))
-        middle = np.abs(head.vertices[near, 0] - centre[0]) < 0.4
-        uppers.append(near[is_upper & middle])
-        lowers.append(near[~is_upper & middle & (head.vertices[near, 1] < head.vertices[loop, 1].mean())])
-    size = max(map(len, uppers + lowers))
-    return np.stack([np.resize(u, size) for u in uppers]), np.stack([np.resize(v, size) for v in lowers])
+            places = np.linspace(posed[loop, 0].min() + 0.15, posed[loop, 0].max() - 0.15, 19)
+            seam, openness = seam_and_gap(posed, upper, lower, places)
+            off_seam = posed[upper, 1] - np.interp(posed[upper, 0], places, seam)
+            smooth = np.convolve(np.pad((openness + LID_OVERLAP).clip(0), 2, "edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")
+            lacking = np.interp(posed[upper, 0], places, smooth)
+            blink[upper, 1] -= lacking * np.exp(-((off_seam / 0.6) ** 2))
+
+
+# --- brows and lashes -------------------------------------------------------------------------------------------------
+
+
+def carried(head: Head, points: Array) -> Array:
+    """Deltas (52, n, 3) of points that go with the skin under them."""
+    quads = head.quads[head.material == MATERIALS.index("skin")]
+    triangles = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
+    triangle, weights = closest_on_triangles(points, head.vertices, triangles)
+    return (head.deltas[:, triangles[triangle]] * weights[..., None]).sum(2)
+
+
+def build_brows_and_lashes(head: Head, landmarks: Ints, lids: list[tuple[Ints, Ints]], centres: Array) -> None:
+    """Brows along the landmarks; upper lashes on the lid margins, which tip over as the eye shuts."""
+    rng = np.random.default_rng(0)
+    surface = BVHTree.FromPolygons(head.vertices.tolist(), head.quads[head.material == 0].tolist())
+    for side in (landmarks[22:27], landmarks[21:16:-1]):
+        points, quads = eyebrow(head.vertices[side], surface, rng)
+        head.add("brows", "brows", points, carried(head, points), quads, flat_uv(len(quads)))
+    for side, (upper, _), centre in zip(("Left", "Right"), lids, centres, strict=True):
+        x = head.vertices[upper, 0]
+        places = np.linspace(x.min() + 0.3, x.max() - 0.3, 18)
+        lowest = [upper[np.abs(x - place) < 0.16] for place in places]
+        lowest = [strip[head.vertices[strip, 1].argmin()] for strip in lowest]
+        points, quads, tipped = upper_lashes(head.vertices[lowest], centre, rng)
+        deltas = np.tile(head.deltas[:, lowest], (1, 2, 1))
+        for name, amount in ((f"eyeBlink{side}", 1.0), (f"eyeLookDown{side}", 0.5), (f"eyeSquint{side}", 0.2)):
+            deltas[ARKIT_NAMES.index(name)] += amount * tipped
+        head.add("lashes", "lashes", points, deltas, quads, flat_uv(len(quads)))
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------------------------
@@ -570,21 +536,42 @@ def close_lids(head: Head, loops: list[Ints], centres: Array) -> tuple[Ints, Int
 def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
     """The arrays of head.npz."""
     head = Head()
-    posed = build_skin(source, head)
-    found = cKDTree(posed).query(posed_for_meshing(source)[landmarks])[1]
+    meshed = build_skin(source, head)
+    found = cKDTree(meshed).query(posed_for_meshing(source)[landmarks])[1]
     centres = eye_centres(source)
     lips, *eyes = sorted(border_loops(head.quads)[:], key=lambda loop: np.abs(head.vertices[loop].mean(0) - [0, -3.4, 10.3]).sum())[:3]
     eyes.sort(key=lambda loop: -head.vertices[loop, 0].mean())
-    upper, lower = lip_stations(head, lips)
-    seal_lips(head, upper, lower)
+    skin = head.of("skin")
+
+    def around(loop: Ints, reach: float) -> tuple[Ints, Ints]:
+        near = skin[cKDTree(head.vertices[loop]).query(head.vertices[skin])[0] < reach]
+        return split_at_corners(meshed, loop, near)
+
+    corners = lips[[head.vertices[lips, 0].argmin(), head.vertices[lips, 0].argmax()]]
+    seal_lips(head, *around(lips, 1.6), corners)
     clear_eyes(head, centres)
-    lid_upper, lid_lower = close_lids(head, eyes, centres)
+    close_lids(head, eyes, [around(loop, 0.7) for loop in eyes])
     clear_eyes(head, centres)
+    upper, lower = (padded_strips(head.vertices, side, np.linspace(-1.5, 1.5, 7), 0.3) for side in around(lips, 1.1))
+    lids = [
+        [padded_strips(head.vertices, side, head.vertices[loop, :1].mean(0), 0.35)[0] for side in around(loop, 0.5)]
+        for loop in eyes
+    ]
+    most = max(len(strip) for pair in lids for strip in pair)
+    lid_upper, lid_lower = (np.stack([np.resize(pair[i], most) for pair in lids]) for i in (0, 1))
     build_mouth_bag(source, head, lips)
     build_lid_rims(head, eyes, centres)
     build_eyes(head, centres)
     build_teeth(source, head)
     build_tongue(source, head)
+    clear_teeth(head)
+    build_brows_and_lashes(head, found, [around(loop, 0.7) for loop in eyes], centres)
+    surface = BVHTree.FromPolygons(head.vertices.tolist(), head.quads[head.material == 0].tolist())
+    hair_points, hair_quads, hair_brightness = hair(surface)
+    clothes_points, clothes_quads = clothes(surface)
+    colors = skin_colors(
+        head.vertices[skin], head.vertices[found], [head.vertices[loop] for loop in eyes], np.random.default_rng(1)
+    )
     head.deltas[np.abs(head.deltas) < 1e-3] = 0.0
     return {
         "vertices": (head.vertices * CM).astype(np.float32),
@@ -594,6 +581,12 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
         "materials": np.array(MATERIALS),
         "part": head.part.astype(np.uint8),
         "parts": np.array(PARTS),
+        "skin_colors": (colors * 255).round().astype(np.uint8),
+        "hair_vertices": (hair_points * CM).astype(np.float32),
+        "hair_quads": hair_quads.astype(np.int32),
+        "hair_brightness": hair_brightness.astype(np.float32),
+        "clothes_vertices": (clothes_points * CM).astype(np.float32),
+        "clothes_quads": clothes_quads.astype(np.int32),
         "shapes": np.array(ARKIT_NAMES),
         "deltas": (head.deltas * CM).astype(np.float16),
         "landmarks": found.astype(np.int32),

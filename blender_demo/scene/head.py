@@ -52,10 +52,11 @@ LOOKS: Final[Mapping[str, Look]] = {
     "brows": Look((0.17, 0.10, 0.07), 0.7),
     "lashes": Look((0.06, 0.04, 0.03), 0.8),
     "hair": Look((0.25, 0.15, 0.10), 0.42),
-    "clothes": Look((0.16, 0.27, 0.32), 0.9),
+    "clothes": Look((0.20, 0.33, 0.38), 1.0),
 }
-CORNEA: Final = "cornea"
-KEYED_PARTS: Final = ("skin", "mouth", "lidRims", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue", "brows", "lashes")
+KEYED_PARTS: Final = (
+    "skin", "mouth", "lidRims", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue", "brows", "lashes",
+)
 COLOR: Final = "Color"
 BONES: Final = {"chest": None, "neck": "chest", "head": "neck", "eye.L": "head", "eye.R": "head"}
 """Each bone's parent."""
@@ -72,12 +73,10 @@ def add_head(scene: bpy.types.Scene) -> HeadObjects:
     _bind(face, armature, _neck_weights(model.vertices[keyed]))
 
     meshes = [face]
-    for bone, part, centre in zip(("eye.L", "eye.R"), ("eyeLeft", "eyeRight"), model.eye_centres, strict=True):
+    for bone, part in (("eye.L", "eyeLeft"), ("eye.R", "eyeRight")):
         eye = _add_part(scene, f"DEMO {bone}", model, model.vertices_of(part))
-        cornea = _add_cornea(scene, f"DEMO Cornea.{bone[-1]}", centre, model.eye_radius)
-        for ball in (eye, cornea):
-            _bind(ball, armature, {bone: np.ones(len(ball.data.vertices), np.float32)})
-            meshes.append(ball)
+        _bind(eye, armature, {bone: np.ones(len(eye.data.vertices), np.float32)})
+        meshes.append(eye)
     hair = _add_mesh(scene, "DEMO Hair", model.hair_vertices, model.hair_quads, {"hair": None})
     _paint(hair, _linear(LOOKS["hair"].color) * (model.hair_brightness**2)[:, None])
     _bind(hair, armature, {"head": np.ones(len(model.hair_vertices), np.float32)})
@@ -164,26 +163,6 @@ def _add_keys(face: bpy.types.Object, model: HeadModel, chosen: NDArray[np.intp]
         key.data.foreach_set("co", _blender(model.vertices[chosen] + delta[chosen]).astype(np.float32).ravel())
 
 
-def _add_cornea(scene: bpy.types.Scene, name: str, centre: Floats, radius: float) -> bpy.types.Object:
-    """A clear, slightly bulging shell over the iris."""
-    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    angles = np.linspace(0.06, 0.62, 7)
-    bulge = radius * (1.003 + 0.03 * (1 - (angles / 0.62) ** 2))
-    rings = [
-        np.stack([r * np.sin(a) * np.cos(turn), r * np.sin(a) * np.sin(turn), np.full(24, r * np.cos(a))], axis=1)
-        for a, r in zip(angles, bulge, strict=True)
-    ]
-    index = np.arange(7 * 24).reshape(7, 24)
-    bands = np.concatenate([
-        np.stack([index[k + 1], np.roll(index[k + 1], -1), np.roll(index[k], -1), index[k]], axis=1) for k in range(6)
-    ])
-    points = np.concatenate([*rings, [[0.0, 0.0, bulge[0]]]]) + centre
-    middle = [(index[0, i], index[0, i + 1], index[0, (i + 2) % 24], 7 * 24) for i in range(0, 24, 2)]
-    made = _add_mesh(scene, name, points, np.concatenate([bands, middle]), {CORNEA: None})
-    made.visible_shadow = False
-    return made
-
-
 # --- materials ------------------------------------------------------------------------------------------------------------
 
 
@@ -195,15 +174,6 @@ def _material(look: str) -> bpy.types.Material:
     material.use_nodes = True
     tree = material.node_tree
     shader = tree.nodes["Principled BSDF"]
-    if look == CORNEA:
-        material.diffuse_color, material.roughness = (1.0, 1.0, 1.0, 0.04), 0.05
-        glossy, clear, mix = (tree.nodes.new(f"ShaderNode{kind}") for kind in ("BsdfGlossy", "BsdfTransparent", "MixShader"))
-        glossy.inputs["Roughness"].default_value = 0.04
-        mix.inputs[0].default_value = 0.12
-        tree.links.new(clear.outputs[0], mix.inputs[1])
-        tree.links.new(glossy.outputs[0], mix.inputs[2])
-        tree.links.new(mix.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
-        return material
     made = LOOKS[look]
     material.diffuse_color = (*_linear(made.color).tolist(), 1.0)
     material.roughness = made.roughness

@@ -41,6 +41,12 @@ class HeadModel:
     materials: tuple[str, ...]
     part: NDArray[np.uint8]  # (V,)
     parts: tuple[str, ...]
+    skin_colors: NDArray[np.uint8]  # (n, 3) sRGB, of the vertices of part "skin", which come first
+    hair_vertices: Floats  # (h, 3) a shell that goes with the skull, and what is worn: no shapes
+    hair_quads: Ints
+    hair_brightness: Floats  # (h,) light and dark of the strands, about 1
+    clothes_vertices: Floats
+    clothes_quads: Ints
     deltas: Floats  # (52, V, 3), in the order of ARKIT_NAMES
     landmarks: Ints  # (68,) iBUG landmarks
     lip_upper: Ints  # (S, k) vertices of the upper lip at S places across the mouth, and of the lower
