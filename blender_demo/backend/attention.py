@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Self-attention over neighboring frames with rotary positions: the block shared by the audio encoder, the lip prior and the flow.
+"""Self-attention over neighboring frames with rotary positions: the block shared by the audio encoder, the lip prior
+and the flow.
 
-A frame attends to the frames at most `reach` away, and positions are relative, so a clip of any length is one pass, and a stack of n blocks
-sees exactly n * reach frames to each side.
+A frame attends to the frames at most `reach` away, and positions are relative, so a clip of any length is one pass,
+and a stack of n blocks sees exactly n * reach frames to each side.
 """
 
 import torch
@@ -13,7 +14,9 @@ __all__ = ["NeighborAttention", "rotary"]
 
 
 def rotary(x: Tensor, positions: Tensor, base: float = 1000.0) -> Tensor:
-    """Rotate feature pairs of x (..., L, D) by angles proportional to positions (L,) (RoFormer, arXiv 2104.09864, eq. 34)."""
+    """Rotate feature pairs of x (..., L, D) by angles proportional to positions (L,) (RoFormer, arXiv 2104.09864, eq.
+    34).
+    """
     half = x.shape[-1] // 2
     frequency = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
     angle = positions[:, None].float() * frequency
@@ -23,7 +26,9 @@ def rotary(x: Tensor, positions: Tensor, base: float = 1000.0) -> Tensor:
 
 
 class NeighborAttention(nn.Module):
-    """Multi-head attention of each frame to itself and `reach` frames on both sides; zero outside the clip is masked, not attended."""
+    """Multi-head attention of each frame to itself and `reach` frames on both sides; zero outside the clip is masked,
+    not attended.
+    """
 
     def __init__(self, width: int, heads: int, reach: int) -> None:
         super().__init__()
@@ -44,7 +49,9 @@ class NeighborAttention(nn.Module):
             valid = x.new_ones(batch, frames, dtype=torch.bool)
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         q = F.pad(q, (0, 0, 0, pad)).unflatten(2, (blocks, block))
-        k, v = (F.pad(t, (0, 0, self.reach, self.reach + pad)).unfold(2, 2 * block, block).transpose(-1, -2) for t in (k, v))
+        k, v = (
+            F.pad(t, (0, 0, self.reach, self.reach + pad)).unfold(2, 2 * block, block).transpose(-1, -2) for t in (k, v)
+        )
         valid = F.pad(valid, (self.reach, self.reach + pad)).unfold(1, 2 * block, block)
 
         rows = torch.arange(block, device=x.device) + self.reach

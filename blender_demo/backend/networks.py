@@ -48,9 +48,17 @@ class Networks:
 
     def save(self, folder: Path) -> Path:
         """Write `demo.safetensors` into a folder, atomically."""
-        tensors = {f"{name}.{key}": value.contiguous() for name, module in self.modules().items() for key, value in module.state_dict().items()}
+        tensors = {
+            f"{name}.{key}": value.contiguous()
+            for name, module in self.modules().items()
+            for key, value in module.state_dict().items()
+        }
         tensors |= {"latent_mean": self.latent_mean, "latent_scale": self.latent_scale}
-        configs = {"encoder": self.encoder.config_json(), "fcme": self.fcme.config_json(), "field": self.field.config_json()}
+        configs = {
+            "encoder": self.encoder.config_json(),
+            "fcme": self.fcme.config_json(),
+            "field": self.field.config_json(),
+        }
         path = folder / WEIGHTS_FILE
         temporary = path.with_suffix(".tmp")
         temporary.write_bytes(save(tensors, metadata={"format": _FORMAT, "configs": json.dumps(configs)}))
@@ -72,11 +80,17 @@ class Networks:
             configs = json.loads(metadata["configs"])
             flow = FlowConfig(**configs["field"])
             networks = cls(
-                AudioEncoder(AudioEncoderConfig(**configs["encoder"])), Fcme(FcmeConfig(**configs["fcme"])), LipPrior(flow), VectorField(flow),
-                tensors["latent_mean"], tensors["latent_scale"],
+                AudioEncoder(AudioEncoderConfig(**configs["encoder"])),
+                Fcme(FcmeConfig(**configs["fcme"])),
+                LipPrior(flow),
+                VectorField(flow),
+                tensors["latent_mean"],
+                tensors["latent_scale"],
             )
             for name, module in networks.modules().items():
-                module.load_state_dict({key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")})
+                module.load_state_dict(
+                    {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
+                )
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(f"The model's weights in {path} are damaged. Install the add-on again.") from error
         return networks

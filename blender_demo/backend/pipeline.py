@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a recording to a MotionClip: audio features, flow, decoding. Runs in the worker process; needs torch, not bpy."""
+"""From a recording to a MotionClip: audio features, flow, decoding. Runs in the worker process; needs torch, not bpy.
+"""
 
 import time
 from collections.abc import Callable
@@ -60,8 +61,14 @@ class Generator:
         """Name of the device in use."""
         return self._device.type
 
-    def generate(self, audio: Path, settings: GenerationSettings, progress: Progress, start_s: float = 0.0,
-                 duration_s: float | None = None) -> GenerationResult:
+    def generate(
+        self,
+        audio: Path,
+        settings: GenerationSettings,
+        progress: Progress,
+        start_s: float = 0.0,
+        duration_s: float | None = None,
+    ) -> GenerationResult:
         """Generate a take. `progress` may raise to stop; raises AudioError for a recording that cannot be used."""
         try:
             return self._generate(audio, settings, progress, start_s, duration_s)
@@ -75,8 +82,9 @@ class Generator:
             return self._generate(audio, settings, progress, start_s, duration_s)
 
     @torch.inference_mode()
-    def _generate(self, audio: Path, settings: GenerationSettings, progress: Progress, start_s: float,
-                  duration_s: float | None) -> GenerationResult:
+    def _generate(
+        self, audio: Path, settings: GenerationSettings, progress: Progress, start_s: float, duration_s: float | None
+    ) -> GenerationResult:
         def tick(stage: str) -> Callable[[float], None]:
             low, high = _SHARES[stage]
             return lambda done: progress(stage, low + done * (high - low))
@@ -92,7 +100,11 @@ class Generator:
         flowed_at = time.perf_counter()
         channels = decode_latents(self._networks, latents, settings)
         clip = MotionClip(
-            fps=MODEL_FPS, channels=channels, latents=latents.float().cpu().numpy(), audio_hash=recording.sha256, settings=settings.to_json()
+            fps=MODEL_FPS,
+            channels=channels,
+            latents=latents.float().cpu().numpy(),
+            audio_hash=recording.sha256,
+            settings=settings.to_json(),
         )
         tick("decode")(1.0)
         decoded_at = time.perf_counter()
@@ -102,7 +114,9 @@ class Generator:
         return GenerationResult(clip, timings, self._device.type, notes)
 
 
-def audio_condition(networks: Networks, features: Features, device: torch.device, tick: Callable[[float], None] | None = None) -> Tensor:
+def audio_condition(
+    networks: Networks, features: Features, device: torch.device, tick: Callable[[float], None] | None = None
+) -> Tensor:
     """The flow's audio conditions (T, CONDITION_DIM) for the features of a recording."""
 
     def logits(part: slice) -> Tensor:
@@ -110,12 +124,17 @@ def audio_condition(networks: Networks, features: Features, device: torch.device
         return networks.encoder(torch.from_numpy(rows.astype(np.float32)).to(device)[None])
 
     phones = in_chunks(len(features), networks.encoder.halo, logits, tick)
-    tracks = [torch.from_numpy(track.astype(np.float32)).to(device)[None] for track in (features.energy, features.pitch, features.voicing)]
+    tracks = [
+        torch.from_numpy(track.astype(np.float32)).to(device)[None]
+        for track in (features.energy, features.pitch, features.voicing)
+    ]
     return condition(phones, *tracks)[0]
 
 
 def decode_latents(networks: Networks, latents: Tensor, settings: GenerationSettings) -> NDArray[np.float32]:
-    """Channels (T, 60) within their limits for latents (T, 42), each factor scaled by its gain; eyeLook follows gaze exactly."""
+    """Channels (T, 60) within their limits for latents (T, 42), each factor scaled by its gain; eyeLook follows gaze
+    exactly.
+    """
     channels = networks.fcme.decode(latents).float().cpu().numpy()
     for factor in FACTORS:
         channels[:, channel_slice(factor.name)] *= settings.control(factor.name).gain

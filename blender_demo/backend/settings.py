@@ -36,8 +36,8 @@ class GenerationSettings:
     seed: the take; the same seed gives the same motion on the same device.
     steps: evaluations of the vector field.
     device: "auto", "cuda", "mps" or "cpu".
-    style: whose lips to take after: "captured" from a tracked face, "animated" by hand, or "taught" by the coarticulation model.
-    factors: a FactorControl for each factor name.
+    style: whose lips to take after: "captured" from a tracked face, "animated" by hand, or "taught" by the
+    coarticulation model. factors: a FactorControl for each factor name.
     """
 
     seed: int = 0

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audio encoder: log-mel frames to phone probabilities, the speaker-independent view of speech that drives the lips."""
+"""The audio encoder: log-mel frames to phone probabilities, the speaker-independent view of speech that drives the
+lips.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -13,8 +15,46 @@ from .features import MEL_BANDS, MEL_PER_FRAME
 __all__ = ["CONDITION_DIM", "PHONES", "AudioEncoder", "AudioEncoderConfig", "condition"]
 
 PHONES: Final = (
-    "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
-    "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
+    "SIL",
+    "AA",
+    "AE",
+    "AH",
+    "AO",
+    "AW",
+    "AY",
+    "B",
+    "CH",
+    "D",
+    "DH",
+    "EH",
+    "ER",
+    "EY",
+    "F",
+    "G",
+    "HH",
+    "IH",
+    "IY",
+    "JH",
+    "K",
+    "L",
+    "M",
+    "N",
+    "NG",
+    "OW",
+    "OY",
+    "P",
+    "R",
+    "S",
+    "SH",
+    "T",
+    "TH",
+    "UH",
+    "UW",
+    "V",
+    "W",
+    "Y",
+    "Z",
+    "ZH",
 )
 """ARPAbet without stress, silence first."""
 
@@ -38,7 +78,10 @@ class _Block(nn.Module):
         self.conv = nn.Conv1d(config.width, config.width, 5, padding=2, groups=config.width)
         self.attention = NeighborAttention(config.width, config.heads, config.reach)
         self.mlp = nn.Sequential(
-            nn.Linear(config.width, 3 * config.width), nn.GELU(), nn.Dropout(0.1), nn.Linear(3 * config.width, config.width)
+            nn.Linear(config.width, 3 * config.width),
+            nn.GELU(),
+            nn.Dropout(0.1),
+            nn.Linear(3 * config.width, config.width),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,5 +122,7 @@ class AudioEncoder(nn.Module):
 
 
 def condition(logits: Tensor, energy: Tensor, pitch: Tensor, voicing: Tensor) -> Tensor:
-    """What the flow is told about the audio, (B, T, CONDITION_DIM): phone probabilities, energy (B, T, 4), pitch and voicing (B, T)."""
+    """What the flow is told about the audio, (B, T, CONDITION_DIM): phone probabilities, energy (B, T, 4), pitch and
+    voicing (B, T).
+    """
     return torch.cat([logits.softmax(-1), energy, pitch[..., None], voicing[..., None]], dim=-1)

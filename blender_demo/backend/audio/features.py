@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the networks hear: log-mel frames, energy and pitch of 16 kHz mono speech. Numpy only; frames are centered on exact times."""
+"""What the networks hear: log-mel frames, energy and pitch of 16 kHz mono speech. Numpy only; frames are centered on
+exact times.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,7 +59,9 @@ def frame_count(samples: int) -> int:
 
 
 def extract(samples: NDArray[np.float32]) -> Features:
-    """All features of (N,) mono samples at 16 kHz. The level is normalized to that of ordinary speech, by at most 18 dB."""
+    """All features of (N,) mono samples at 16 kHz. The level is normalized to that of ordinary speech, by at most 18
+    dB.
+    """
     frames = frame_count(len(samples))
     samples = samples * _level_gain(samples)
     mel_rate = MODEL_FPS * MEL_PER_FRAME
@@ -116,9 +120,10 @@ def _pitch(samples: NDArray[np.float32], frames: int) -> tuple[NDArray[np.float3
     window_correlation = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * _PITCH_WINDOW)) ** 2)[: longest + 1]
     octave, voicing = np.zeros(frames, np.float32), np.zeros(frames, np.float32)
     for start, block in _framed(samples, frames, MODEL_FPS, _PITCH_WINDOW):
-        block = (block - block.mean(axis=1, keepdims=True)) * window
-        correlation = np.fft.irfft(np.abs(np.fft.rfft(block, 2 * _PITCH_WINDOW)) ** 2)[:, : longest + 1] / window_correlation
-        loud = (block**2).mean(axis=1) > _LOUD_POWER
+        centered = block - block.mean(axis=1, keepdims=True)
+        power = np.abs(np.fft.rfft(centered * window, 2 * _PITCH_WINDOW)) ** 2
+        correlation = np.fft.irfft(power)[:, : longest + 1] / window_correlation
+        loud = (centered**2).mean(axis=1) > _LOUD_POWER
         correlation = correlation / np.maximum(correlation[:, :1], _FLOOR)
         # A mild preference for short lags keeps the octave below from winning.
         search = correlation[:, shortest:] - 0.05 * np.log2(np.arange(shortest, longest + 1) / shortest)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m blender_demo.backend.evaluation CLIPS --out report.json`: generate for every recording of a folder and measure.
+"""`python -m blender_demo.backend.evaluation CLIPS --out report.json`: generate for every recording of a folder and
+measure.
 
 Measures whatever a clip has: captured motion (`<id>.motion.npz`), timed phones (`<id>.phones.json`), or sound alone.
 """
@@ -62,8 +63,11 @@ def _measure(path: Path, generator: Generator, settings: GenerationSettings) -> 
     opening = aperture(clip.channels)
     row: dict[str, Any] = {
         "figures": {
-            "clip": path.stem, "seconds": clip.duration_s, "real_time_factor": seconds / clip.duration_s,
-            "blinks_per_minute": blinks_per_minute(clip), "jerk": jerk(clip.channels, clip.fps),
+            "clip": path.stem,
+            "seconds": clip.duration_s,
+            "real_time_factor": seconds / clip.duration_s,
+            "blinks_per_minute": blinks_per_minute(clip),
+            "jerk": jerk(clip.channels, clip.fps),
         }
     }
     phones = path.with_suffix(".phones.json")
@@ -79,7 +83,9 @@ def _measure(path: Path, generator: Generator, settings: GenerationSettings) -> 
 
 
 def _captured(path: Path, clip: MotionClip) -> np.ndarray:
-    """Captured motion (T, 60) at the times of a clip's frames, held at the ends; channels that were not captured are zero."""
+    """Captured motion (T, 60) at the times of a clip's frames, held at the ends; channels that were not captured are
+    zero.
+    """
     with np.load(path, allow_pickle=False) as stored:
         names, values, fps = stored["names"].tolist(), stored["values"], float(stored["fps"])
     times = np.clip(np.arange(len(clip)) / clip.fps, 0.0, (len(values) - 1) / fps)

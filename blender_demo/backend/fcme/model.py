@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FCME, the fine-grained controllable motion encoder: rig channels to factor latents and back.
 
-Four heads give the coefficients of the factors (lip 20, pose 6, eyes 6, expression 10) over one dictionary of motion directions in R^512. The
-dictionary is made orthonormal by QR at each forward pass (as in LIA, arXiv 2203.09043, sec. 3.2), so that the factors' sub-spaces are orthogonal
-exactly; a motion is the sum of its four components. Each factor's channels are decoded from that factor's component alone.
+Four heads give the coefficients of the factors (lip 20, pose 6, eyes 6, expression 10) over one dictionary of motion
+directions in R^512. The dictionary is made orthonormal by QR at each forward pass (as in LIA, arXiv 2203.09043, sec.
+3.2), so that the factors' sub-spaces are orthogonal exactly; a motion is the sum of its four components. Each
+factor's channels are decoded from that factor's component alone.
 """
 
 from dataclasses import asdict, dataclass
@@ -50,7 +51,11 @@ class Fcme(nn.Module):
         self.heads = nn.ModuleDict(
             {
                 f.name: nn.Sequential(
-                    nn.Linear(len(f.channels), hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 2 * f.latent_dim)
+                    nn.Linear(len(f.channels), hidden),
+                    nn.GELU(),
+                    nn.Linear(hidden, hidden),
+                    nn.GELU(),
+                    nn.Linear(hidden, 2 * f.latent_dim),
                 )
                 for f in FACTORS
             }

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The vector field of the flow, and the lip prior it starts from.
 
-Optimal-transport conditional flow matching (Lipman et al., arXiv 2210.02747, sec. 4.1): on the path x_t = (1 - t) x_0 + t x_1 the network
-predicts x_1 - x_0. As in DEMO (arXiv 2510.10650) the conditions reach each frame through adaptive layer normalization, and frames attend to
-their neighbors in the noisy trajectory; positions are relative, so that a clip of any length is one pass.
+Optimal-transport conditional flow matching (Lipman et al., arXiv 2210.02747, sec. 4.1): on the path x_t = (1 - t) x_0
++ t x_1 the network predicts x_1 - x_0. As in DEMO (arXiv 2510.10650) the conditions reach each frame through adaptive
+layer normalization, and frames attend to their neighbors in the noisy trajectory; positions are relative, so that a
+clip of any length is one pass.
 """
 
 from dataclasses import asdict, dataclass
@@ -117,12 +118,22 @@ class VectorField(nn.Module):
         """Frames to each side that can influence a frame in one evaluation."""
         return self.config.depth * self.config.reach
 
-    def forward(self, noisy: Tensor, t: Tensor, audio: Tensor, prior: Tensor, style: Tensor, audible: Tensor, known: Tensor,
-                is_known: Tensor) -> Tensor:
+    def forward(
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        audio: Tensor,
+        prior: Tensor,
+        style: Tensor,
+        audible: Tensor,
+        known: Tensor,
+        is_known: Tensor,
+    ) -> Tensor:
         """Velocity (B, T, 42).
 
-        noisy (B, T, 42); t (B,) in 0..1; audio (B, T, CONDITION_DIM); prior (B, T, 20); style (B,) index; audible (B,) bool, False drops the
-        audio; known (B, T, 42) latents that are given, and is_known (B, T, 4) 1 where a factor's latents are given.
+        noisy (B, T, 42); t (B,) in 0..1; audio (B, T, CONDITION_DIM); prior (B, T, 20); style (B,) index; audible
+        (B,) bool, False drops the audio; known (B, T, 42) latents that are given, and is_known (B, T, 4) 1 where a
+        factor's latents are given.
         """
         heard = self.audio(torch.cat([audio, prior], dim=-1))
         heard = torch.where(audible[:, None, None], heard, self.no_audio.expand_as(heard))

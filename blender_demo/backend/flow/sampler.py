@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drawing motion: Euler steps along the vector field, in halo chunks, with guidance, temperature and seed for each factor."""
+"""Drawing motion: Euler steps along the vector field, in halo chunks, with guidance, temperature and seed for each
+factor.
+"""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 import torch
@@ -17,7 +20,9 @@ CHUNK_FRAMES: Final = 1800
 """Frames evaluated at once: a minute. Longer clips go through in chunks with a halo as wide as the receptive field."""
 
 
-def in_chunks(frames: int, halo: int, evaluate: Callable[[slice], Tensor], tick: Callable[[float], None] | None = None) -> Tensor:
+def in_chunks(
+    frames: int, halo: int, evaluate: Callable[[slice], Tensor], tick: Callable[[float], None] | None = None
+) -> Tensor:
     """Evaluate a network whose output frame depends on `halo` frames to each side, chunk by chunk: (1, T, D).
 
     `evaluate` gets a slice of frames and returns its outputs (1, n, D); `tick` is told the share that is done.
@@ -32,8 +37,12 @@ def in_chunks(frames: int, halo: int, evaluate: Callable[[slice], Tensor], tick:
     return torch.cat(parts, dim=1)
 
 
-def sample_latents(field: VectorField, prior: LipPrior, audio: Tensor, settings: GenerationSettings, tick: Callable[[float], None]) -> Tensor:
-    """Normalized latents (T, 42) for audio conditions (T, CONDITION_DIM); `tick` is told the share of the work that is done."""
+def sample_latents(
+    field: VectorField, prior: LipPrior, audio: Tensor, settings: GenerationSettings, tick: Callable[[float], None]
+) -> Tensor:
+    """Normalized latents (T, 42) for audio conditions (T, CONDITION_DIM); `tick` is told the share of the work that
+    is done.
+    """
     device, frames = audio.device, len(audio)
     audio = audio[None]
     style = torch.tensor([STYLES.index(settings.style)], device=device)
@@ -46,7 +55,9 @@ def sample_latents(field: VectorField, prior: LipPrior, audio: Tensor, settings:
     is_known = state.new_zeros(1, frames, len(FACTORS))
 
     def velocity(part: slice, t: Tensor) -> Tensor:
-        """With guidance, heard and unheard are one batch of two: v_0 + g (v_a - v_0) (Ho and Salimans, arXiv 2207.12598)."""
+        """With guidance, heard and unheard are one batch of two: v_0 + g (v_a - v_0) (Ho and Salimans, arXiv
+        2207.12598).
+        """
         count = 2 if guided else 1
         batch = [tensor[:, part].expand(count, -1, -1) for tensor in (state, audio, lips, known, is_known)]
         noisy, heard, prior_lips, given, is_given = batch
@@ -55,17 +66,22 @@ def sample_latents(field: VectorField, prior: LipPrior, audio: Tensor, settings:
         return v[1:] + guidance * (v[:1] - v[1:]) if guided else v
 
     times = torch.linspace(0.0, 1.0, settings.steps + 1)
-    for step, (t, following) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for step, (t, following) in enumerate(pairwise(times)):
         now = t.to(device)
         slope = in_chunks(
-            frames, field.halo, lambda part, now=now: velocity(part, now), lambda done, step=step: tick((step + done) / settings.steps)
+            frames,
+            field.halo,
+            lambda part, now=now: velocity(part, now),
+            lambda done, step=step: tick((step + done) / settings.steps),
         )
         state = state + (following - t).to(device) * slope
     return state[0]
 
 
 def _noise(frames: int, settings: GenerationSettings) -> Tensor:
-    """Initial noise (T, 42): each factor from its own seed, so that one can be drawn again while the others stay; the same on every device."""
+    """Initial noise (T, 42): each factor from its own seed, so that one can be drawn again while the others stay; the
+    same on every device.
+    """
     parts = []
     for index, factor in enumerate(FACTORS):
         control = settings.control(factor.name)

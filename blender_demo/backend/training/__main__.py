@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m blender_demo.backend.training DATA --work DIR --out DIR`: all stages, from recordings to `demo.safetensors`."""
+"""`python -m blender_demo.backend.training DATA --work DIR --out DIR`: all stages, from recordings to
+`demo.safetensors`.
+"""
 
 import argparse
 import json
@@ -12,7 +14,7 @@ import torch
 from ..networks import WEIGHTS_DIR, Networks
 from .captured import captured_lips
 from .coarticulation import fit_teacher
-from .corpus import Utterance, load_corpus
+from .corpus import load_corpus
 from .encoder import EncoderRecipe, evaluate_encoder, train_encoder
 from .fcme import FcmeRecipe, evaluate_fcme, train_fcme
 from .flow import FlowRecipe, hear, latent_statistics, train_flow
@@ -21,12 +23,16 @@ from .targets import draw_performances, silent_performances
 
 _CORPORA = ("grid_s1", "facegood", "speechocean_train", "ljspeech")
 _DRAWS = 3
+_TEACHER_STEPS = 500
+_SILENT_CLIPS = 120
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with clips/ and splits.json")
-    parser.add_argument("--work", type=Path, default=Path("build/training"), help="checkpoints, curves and cached features")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/training"), help="checkpoints, curves and cached features"
+    )
     parser.add_argument("--out", type=Path, default=WEIGHTS_DIR, help="where demo.safetensors is written")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the recipe's steps, to try the recipe out")
@@ -41,7 +47,9 @@ def main() -> None:
 def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[str, float]]:
     validation = {name: set(ids) for name, ids in json.loads((data / "splits.json").read_text())["val"].items()}
     utterances = [
-        u for corpus in _CORPORA for u in load_corpus(data / "clips" / corpus, work / "cache", validation.get(corpus, set()))
+        u
+        for corpus in _CORPORA
+        for u in load_corpus(data / "clips" / corpus, work / "cache", validation.get(corpus, set()))
     ]
     encoder_recipe, fcme_recipe, flow_recipe = (
         replace(recipe, steps=int(recipe.steps * scale)) for recipe in (EncoderRecipe(), FcmeRecipe(), FlowRecipe())
@@ -50,11 +58,13 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
     figures = {"encoder": evaluate_encoder(encoder, utterances)}
 
     tracked = [u for u in utterances if u.captured is not None and u.phones is not None]
-    teacher, figures["teacher"] = fit_teacher(tracked, [captured_lips(u) for u in tracked])
+    teacher, figures["teacher"] = fit_teacher(
+        tracked, [captured_lips(u) for u in tracked], max(1, int(_TEACHER_STEPS * scale))
+    )
 
     training = [u for u in utterances if u.split == "train"]
     draws = [draw_performances(training, teacher, np.random.default_rng(seed)) for seed in range(_DRAWS)]
-    draws[0] += silent_performances(120, 8.0, np.random.default_rng(_DRAWS))
+    draws[0] += silent_performances(max(1, int(_SILENT_CLIPS * scale)), 8.0, np.random.default_rng(_DRAWS))
     tracks = [p.channels for performances in draws for p in performances]
     fcme = train_fcme(tracks, fcme_recipe, TrainingLoop("fcme", work)).eval()
     unseen = draw_performances([u for u in utterances if u.split == "val"], teacher, np.random.default_rng(99))
@@ -62,7 +72,9 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
 
     statistics = latent_statistics(fcme, draws[0])
     heard = [
-        h for seed, performances in enumerate(draws) for h in hear(performances, encoder, fcme, statistics, augmented=seed > 0, seed=seed)
+        h
+        for seed, performances in enumerate(draws)
+        for h in hear(performances, encoder, fcme, statistics, augmented=seed > 0, seed=seed)
     ]
     prior, field = train_flow(heard, flow_recipe, TrainingLoop("flow", work))
     Networks(encoder, fcme, prior, field, *statistics).save(out)

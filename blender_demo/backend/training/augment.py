@@ -11,7 +11,9 @@ _LOG10 = 2.302585
 
 
 def augment_mel(mel: Tensor, generator: torch.Generator) -> Tensor:
-    """Augment natural-log mel power (B, N, 64): vocal-tract length, equalization, level, reverberation, noise, masked bands."""
+    """Augment natural-log mel power (B, N, 64): vocal-tract length, equalization, level, reverberation, noise, masked
+    bands.
+    """
     mel = _warp_vocal_tract(mel, generator)
     mel = mel + _smooth_curve(mel, generator, spread=0.8) + _uniform(mel, generator, -1.2, 1.2)
     mel = _reverberate(mel, generator)

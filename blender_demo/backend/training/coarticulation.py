@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The coarticulation teacher: lip channels from timed phones, with targets, dominance and timing fitted to captured speech.
+"""The coarticulation teacher: lip channels from timed phones, with targets, dominance and timing fitted to captured
+speech.
 
-Each phone pulls every channel towards a target with a dominance that rises before its segment and fades after it, and a channel is the
-dominance-weighted mean (Cohen and Massaro 1993, eq. 3-6). What a webcam tracker sees (jaw, closure, rounding) is fitted; what it does not see
-(lower-lip tuck of F and V, spread, flare) comes from the table in `articulation.json` with the fitted timing of the jaw.
+Each phone pulls every channel towards a target with a dominance that rises before its segment and fades after it, and
+a channel is the dominance-weighted mean (Cohen and Massaro 1993, eq. 3-6). What a webcam tracker sees (jaw, closure,
+rounding) is fitted; what it does not see (lower-lip tuck of F and V, spread, flare) comes from the table in
+`articulation.json` with the fitted timing of the jaw.
 """
 
 import json
@@ -51,7 +53,9 @@ class _Segments:
 
 
 class CoarticulationTeacher(nn.Module):
-    """Targets (40, K), log dominance (40, K), and for each channel the seconds of lead, lag and slope of the dominance."""
+    """Targets (40, K), log dominance (40, K), and for each channel the seconds of lead, lag and slope of the
+    dominance.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +114,9 @@ def _articulation_table() -> Tensor:
     return table
 
 
-def close_lips(lips: NDArray[np.float32], phones: tuple[tuple[int, float, float], ...] | None, frames: int) -> NDArray[np.float32]:
+def close_lips(
+    lips: NDArray[np.float32], phones: tuple[tuple[int, float, float], ...] | None, frames: int
+) -> NDArray[np.float32]:
     """Lip channels (T, 29) in which every P, B and M shuts: the phones say so even where a tracker did not see it.
 
     In ARKit's terms lips are shut when mouthClose equals jawOpen and nothing parts them.
@@ -123,8 +129,11 @@ def close_lips(lips: NDArray[np.float32], phones: tuple[tuple[int, float, float]
             ramp = np.clip(1.0 - (np.abs(times - middle) - hold) / 0.06, 0.0, 1.0)
             closed = np.maximum(closed, ramp * ramp * (3 - 2 * ramp))
     out = lips.copy()
-    parting = [CHANNEL_INDEX[n] for n in _LIP_NAMES if n.startswith(("mouthLowerDown", "mouthUpperUp", "mouthFunnel", "mouthStretch",
-                                                                      "tongueOut"))]
+    parting = [
+        CHANNEL_INDEX[n]
+        for n in _LIP_NAMES
+        if n.startswith(("mouthLowerDown", "mouthUpperUp", "mouthFunnel", "mouthStretch", "tongueOut"))
+    ]
     out[:, parting] *= 1.0 - closed[:, None]
     jaw, close = CHANNEL_INDEX["jawOpen"], CHANNEL_INDEX["mouthClose"]
     out[:, jaw] *= 1.0 - 0.35 * closed
@@ -135,8 +144,12 @@ def close_lips(lips: NDArray[np.float32], phones: tuple[tuple[int, float, float]
     return out
 
 
-def fit_teacher(utterances: list[Utterance], lips: list[NDArray[np.float32]], steps: int = 500, seed: int = 0) -> tuple[CoarticulationTeacher, dict[str, float]]:
-    """Fit to captured lip channels (T, 29) of utterances with phones; returns the teacher and its correlation on the validation split."""
+def fit_teacher(
+    utterances: list[Utterance], lips: list[NDArray[np.float32]], steps: int, seed: int = 0
+) -> tuple[CoarticulationTeacher, dict[str, float]]:
+    """Fit to captured lip channels (T, 29) of utterances with phones; returns the teacher and its correlation on the
+    validation split.
+    """
     torch.manual_seed(seed)
     teacher = CoarticulationTeacher()
     columns = [CHANNEL_INDEX[name] for name in FITTED]
@@ -160,4 +173,7 @@ def fit_teacher(utterances: list[Utterance], lips: list[NDArray[np.float32]], st
     part = _Segments(segments.phone[rows], segments.start[rows], segments.end[rows], segments.real[rows])
     with torch.no_grad():
         guess = teacher(part, times)
-    return teacher, {name: float(np.corrcoef(guess[..., i].flatten(), truth[rows][..., i].flatten())[0, 1]) for i, name in enumerate(FITTED)}
+    return teacher, {
+        name: float(np.corrcoef(guess[..., i].flatten(), truth[rows][..., i].flatten())[0, 1])
+        for i, name in enumerate(FITTED)
+    }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading the training recordings: folders of `<id>.flac|ogg`, with `<id>.phones.json` and `<id>.motion.npz` where there are any."""
+"""Reading the training recordings: folders of `<id>.flac|ogg`, with `<id>.phones.json` and `<id>.motion.npz` where
+there are any.
+"""
 
 import hashlib
 import json
@@ -32,7 +34,8 @@ class Captured:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording with what is known of it. phones: (phone index, start s, end s) or None; split: "train" or "val"."""
+    """One recording with what is known of it. phones: (phone index, start s, end s) or None; split: "train" or "val".
+    """
 
     corpus: str
     name: str
@@ -47,7 +50,14 @@ class Utterance:
 
 def load_corpus(folder: Path, cache: Path, validation: set[str]) -> list[Utterance]:
     """All recordings of one folder in the order of their names; features are computed once and kept in `cache`."""
-    return list(tqdm(_utterances(folder, cache, validation), total=len(_recordings(folder)), desc=f"read {folder.name}", leave=False))
+    return list(
+        tqdm(
+            _utterances(folder, cache, validation),
+            total=len(_recordings(folder)),
+            desc=f"read {folder.name}",
+            leave=False,
+        )
+    )
 
 
 def phone_labels(utterance: Utterance) -> NDArray[np.int64]:
@@ -84,7 +94,13 @@ def _cached_features(path: Path, cache: Path) -> Features:
         if rate != SAMPLE_RATE or samples.ndim != 1:
             raise ValueError(f"{path} must be {SAMPLE_RATE} Hz mono, as the clip format says")
         features = extract(samples)
-        np.savez(stored, mel=features.mel.astype(np.float16), energy=features.energy, pitch=features.pitch, voicing=features.voicing)
+        np.savez(
+            stored,
+            mel=features.mel.astype(np.float16),
+            energy=features.energy,
+            pitch=features.pitch,
+            voicing=features.voicing,
+        )
     with np.load(stored, allow_pickle=False) as arrays:
         return Features(arrays["mel"], arrays["energy"], arrays["pitch"], arrays["voicing"])
 
@@ -99,4 +115,6 @@ def _read_motion(path: Path) -> Captured | None:
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as arrays:
-        return Captured(tuple(str(name) for name in arrays["names"]), arrays["values"].astype(np.float32), float(arrays["fps"]))
+        return Captured(
+            tuple(str(name) for name in arrays["names"]), arrays["values"].astype(np.float32), float(arrays["fps"])
+        )

@@ -71,7 +71,9 @@ def train_encoder(utterances: list[Utterance], recipe: EncoderRecipe, loop: Trai
 
 def _stretch(utterance: Utterance, labels: np.ndarray, start: int, wanted: int, frames: int) -> tuple[Tensor, Tensor]:
     """A crop of `wanted` motion frames played at another speed so that it fills `frames`."""
-    mel = torch.from_numpy(utterance.features.mel[start * MEL_PER_FRAME : (start + wanted) * MEL_PER_FRAME].astype(np.float32))
+    mel = torch.from_numpy(
+        utterance.features.mel[start * MEL_PER_FRAME : (start + wanted) * MEL_PER_FRAME].astype(np.float32)
+    )
     labels_there = torch.from_numpy(labels[start : start + wanted])
     length = min(frames, round(len(labels_there) * frames / wanted))
     mel = F.interpolate(mel.T[None], size=length * MEL_PER_FRAME, mode="linear", align_corners=False)[0].T
@@ -91,4 +93,6 @@ def evaluate_encoder(network: AudioEncoder, utterances: list[Utterance]) -> dict
         labels = phone_labels(u)
         right.setdefault(u.corpus, []).append((guess == labels)[labels > 0])
         right.setdefault(f"{u.corpus} silence", []).append((guess == labels)[labels == 0])
-    return {f"{name} frames of {len(PHONES)} phones": float(np.concatenate(parts).mean()) for name, parts in right.items()}
+    return {
+        f"{name} frames of {len(PHONES)} phones": float(np.concatenate(parts).mean()) for name, parts in right.items()
+    }

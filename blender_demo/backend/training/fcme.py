@@ -70,30 +70,37 @@ def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: Tra
 
 
 def _least_scale() -> Tensor:
-    """Scale (60,) under which a channel's motion does not count: a twentieth of a weight, a thousandth of an angle or head height."""
+    """Scale (60,) under which a channel's motion does not count: a twentieth of a weight, a thousandth of an angle or
+    head height.
+    """
     return torch.tensor([0.05 if name in ARKIT_NAMES else 0.001 for name in CHANNELS])
 
 
 def _starts(motions: list[NDArray[np.float32]], frames: int) -> NDArray[np.int64]:
     """Rows of the concatenated motions from which a crop stays inside one motion."""
     offsets = np.cumsum([0, *(len(m) for m in motions)])
-    return np.concatenate([np.arange(o, o + max(0, len(m) - frames + 1)) for o, m in zip(offsets, motions, strict=False)])
+    return np.concatenate(
+        [np.arange(o, o + max(0, len(m) - frames + 1)) for o, m in zip(offsets, motions, strict=False)]
+    )
 
 
 def _exaggerate(truth: Tensor, network: Fcme) -> Tensor:
-    """Some crops with stronger or single-channel motion, so that hand-made and captured poses far from speech have latents too."""
+    """Some crops with stronger or single-channel motion, so that hand-made and captured poses far from speech have
+    latents too.
+    """
     gain = 1.0 + 0.8 * torch.rand(len(truth), 1, 1) * (torch.rand(len(truth), 1, 1) < 0.25)
     lone = (torch.rand(len(truth), 1, truth.shape[-1]) < 0.04) * torch.rand(len(truth), 1, truth.shape[-1])
     lone = lone * (torch.rand(len(truth), 1, 1) < 0.3)
     pushed = truth * gain
     free = torch.zeros(truth.shape[-1], dtype=torch.bool)
     free[channel_slice("lip")] = free[channel_slice("expression")] = True
-    pushed = torch.where(free, torch.maximum(pushed, lone).clamp(0.0, 1.0), pushed)
-    return pushed
+    return torch.where(free, torch.maximum(pushed, lone).clamp(0.0, 1.0), pushed)
 
 
 def _swap_loss(network: Fcme, latents: Tensor, posterior, rng: np.random.Generator) -> Tensor:
-    """Decode one factor of another clip with the rest of this one: encoding that again must return the very latents (EDTalk, sec. 3.2)."""
+    """Decode one factor of another clip with the rest of this one: encoding that again must return the very latents
+    (EDTalk, sec. 3.2).
+    """
     factor = FACTORS[int(rng.integers(len(FACTORS)))].name
     mixed = latents.clone()
     mixed[..., latent_slice(factor)] = latents.roll(1, dims=0)[..., latent_slice(factor)]
@@ -114,7 +121,9 @@ def _cross_covariance(latents: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def evaluate_fcme(network: Fcme, motions: list[NDArray[np.float32]]) -> dict[str, float]:
-    """Reconstruction of (T, 60) tracks from the posterior's mean: correlation of jawOpen, and share of variance kept, by factor."""
+    """Reconstruction of (T, 60) tracks from the posterior's mean: correlation of jawOpen, and share of variance kept,
+    by factor.
+    """
     truth = torch.from_numpy(np.concatenate(motions))
     guess = network.decode(network.encode(truth).mean)
     figures = {}
@@ -125,5 +134,7 @@ def evaluate_fcme(network: Fcme, motions: list[NDArray[np.float32]]) -> dict[str
     jaw = CHANNELS.index("jawOpen")
     figures["jawOpen correlation"] = float(torch.corrcoef(torch.stack([truth[:, jaw], guess[:, jaw]]))[0, 1])
     directions = network.directions()
-    figures["largest inner product of directions"] = float((directions.T @ directions - torch.eye(directions.shape[1])).abs().max())
+    figures["largest inner product of directions"] = float(
+        (directions.T @ directions - torch.eye(directions.shape[1])).abs().max()
+    )
     return figures

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stage 3: lip prior and vector field learn the latents of all performances, hearing them through the frozen audio encoder."""
+"""Stage 3: lip prior and vector field learn the latents of all performances, hearing them through the frozen audio
+encoder.
+"""
 
 from dataclasses import dataclass
 
@@ -41,7 +43,9 @@ class FlowRecipe:
 
 @dataclass(frozen=True)
 class HeardLatents:
-    """One performance as the flow sees it: audio conditions (T, CONDITION_DIM), normalized latents (T, 42), style index."""
+    """One performance as the flow sees it: audio conditions (T, CONDITION_DIM), normalized latents (T, 42), style
+    index.
+    """
 
     audio: Tensor
     latents: Tensor
@@ -50,22 +54,35 @@ class HeardLatents:
 
 @torch.inference_mode()
 def latent_statistics(fcme: Fcme, performances: list[Performance]) -> tuple[Tensor, Tensor]:
-    """Mean and scale (42,) of the posterior means. Latents that the auto-encoder leaves unused keep a large scale, and so a small weight."""
+    """Mean and scale (42,) of the posterior means. Latents that the auto-encoder leaves unused keep a large scale,
+    and so a small weight.
+    """
     latents = fcme.encode(torch.from_numpy(np.concatenate([p.channels for p in performances]))).mean
     return latents.mean(0), latents.std(0).clamp(min=0.3)
 
 
 @torch.inference_mode()
-def hear(performances: list[Performance], encoder: AudioEncoder, fcme: Fcme, statistics: tuple[Tensor, Tensor], augmented: bool,
-         seed: int) -> list[HeardLatents]:
-    """Encode sound and motion; augmented sound keeps the flow from trusting the encoder's certainty on voices it was trained on."""
+def hear(
+    performances: list[Performance],
+    encoder: AudioEncoder,
+    fcme: Fcme,
+    statistics: tuple[Tensor, Tensor],
+    augmented: bool,
+    seed: int,
+) -> list[HeardLatents]:
+    """Encode sound and motion; augmented sound keeps the flow from trusting the encoder's certainty on voices it was
+    trained on.
+    """
     generator = torch.Generator().manual_seed(seed)
     mean, scale = statistics
     out = []
     for p in tqdm(performances, desc="hear", leave=False, mininterval=2.0):
         mel = torch.from_numpy(p.features.mel.astype(np.float32))[None]
         logits = encoder(augment_mel(mel, generator) if augmented else mel)
-        tracks = [torch.from_numpy(t.astype(np.float32))[None] for t in (p.features.energy, p.features.pitch, p.features.voicing)]
+        tracks = [
+            torch.from_numpy(t.astype(np.float32))[None]
+            for t in (p.features.energy, p.features.pitch, p.features.voicing)
+        ]
         latents = (fcme.encode(torch.from_numpy(p.channels)).mean - mean) / scale
         out.append(HeardLatents(condition(logits, *tracks)[0], latents, p.style))
     return out
@@ -89,7 +106,9 @@ def train_flow(heard: list[HeardLatents], recipe: FlowRecipe, loop: TrainingLoop
     optimizer = torch.optim.AdamW(networks.parameters(), lr=recipe.rate, weight_decay=0.02, betas=(0.9, 0.98))
 
     def step(index: int) -> dict[str, Tensor]:
-        audio, target, style = _batch(heard, rng.choice(len(heard), recipe.batch, p=weight / weight.sum()), recipe.frames, rng)
+        audio, target, style = _batch(
+            heard, rng.choice(len(heard), recipe.batch, p=weight / weight.sum()), recipe.frames, rng
+        )
         dropped = torch.where(torch.rand(recipe.batch) < recipe.drop_style, NO_STYLE, style)
         prior = networks.prior(audio, dropped)
         prior_loss = (prior - target[..., _LIPS]).abs().mean() + (prior - target[..., _LIPS]).diff(dim=1).abs().mean()
@@ -109,7 +128,9 @@ def train_flow(heard: list[HeardLatents], recipe: FlowRecipe, loop: TrainingLoop
     return average.module.prior, average.module.field
 
 
-def _batch(heard: list[HeardLatents], picks: np.ndarray, frames: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _batch(
+    heard: list[HeardLatents], picks: np.ndarray, frames: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Crops of `frames`; a clip that is shorter is repeated, so that nothing is padded."""
     audio = torch.empty(len(picks), frames, CONDITION_DIM)
     target = torch.empty(len(picks), frames, LATENT_DIM)
@@ -126,7 +147,9 @@ def _batch(heard: list[HeardLatents], picks: np.ndarray, frames: int, rng: np.ra
 
 
 def _given(target: Tensor, recipe: FlowRecipe) -> tuple[Tensor, Tensor]:
-    """Tracks that are given: some factors whole, and sometimes all factors of the first or last frames (in-betweening)."""
+    """Tracks that are given: some factors whole, and sometimes all factors of the first or last frames (in-
+    betweening).
+    """
     batch, frames = target.shape[:2]
     is_known = (torch.rand(batch, 1, len(FACTORS)) < recipe.give_factor).float().expand(-1, frames, -1).clone()
     ends = torch.randint(5, 40, (batch, 2)) * (torch.rand(batch, 2) < recipe.give_prefix)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training loop all stages share: progress bar, averaged weights, checkpoints to resume from, a curve of every loss."""
+"""The training loop all stages share: progress bar, averaged weights, checkpoints to resume from, a curve of every
+loss.
+"""
 
 import math
 import os
@@ -14,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  the backend must be chosen first
+from matplotlib import pyplot
 
 __all__ = ["TrainingLoop", "cosine_rate"]
 
@@ -77,12 +79,24 @@ class TrainingLoop:
                     self._save(checkpoint, network, average, optimizer, index + 1, curves)
         average.module.eval()
 
-    def _save(self, path: Path, network: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer, step: int,
-              curves: dict[str, list[float]]) -> None:
+    def _save(
+        self,
+        path: Path,
+        network: nn.Module,
+        average: AveragedModel,
+        optimizer: torch.optim.Optimizer,
+        step: int,
+        curves: dict[str, list[float]],
+    ) -> None:
         temporary = path.with_suffix(".tmp")
         torch.save(
-            {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-             "curves": curves},
+            {
+                "network": network.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step,
+                "curves": curves,
+            },
             temporary,
         )
         os.replace(temporary, path)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stochastic teacher: head, gaze, lids and brows for a recording, drawn from published statistics and driven by its prosody.
+"""The stochastic teacher: head, gaze, lids and brows for a recording, drawn from published statistics and driven by
+its prosody.
 
-Nothing here is deterministic in the audio: the same sentence gets another performance with every seed, which is what the flow has to learn.
+Nothing here is deterministic in the audio: the same sentence gets another performance with every seed, which is what
+the flow has to learn.
 """
 
 from dataclasses import dataclass
@@ -29,7 +31,9 @@ class MotionStatistics:
     shortest_blink_interval_s: float = 0.5
     blink_close_s: float = 0.09
     blink_open_s: float = 0.19
-    """Closing is about twice as fast as opening (VanderWerf et al. 2003); both agree with the blinks of the captured clips."""
+    """Closing is about twice as fast as opening (VanderWerf et al. 2003); both agree with the blinks of the captured
+    clips.
+    """
     saccade_base_s: float = 0.021
     saccade_s_per_degree: float = 0.0022
     """The main sequence (Bahill, Clark and Stark 1975)."""
@@ -60,7 +64,9 @@ def speech_activity(features: Features) -> NDArray[np.float32]:
     return gaussian_filter1d(loud.astype(np.float32), 0.25 * MODEL_FPS)
 
 
-def stochastic_motion(features: Features, rng: np.random.Generator, statistics: MotionStatistics = STATISTICS) -> NDArray[np.float32]:
+def stochastic_motion(
+    features: Features, rng: np.random.Generator, statistics: MotionStatistics = STATISTICS
+) -> NDArray[np.float32]:
     """Channels (T, 60) of head, eyes and expression for a recording; the lip channels are zero."""
     frames = len(features)
     talking = speech_activity(features)
@@ -76,7 +82,9 @@ def stochastic_motion(features: Features, rng: np.random.Generator, statistics: 
 
 
 def _stresses(features: Features, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Prominence at each frame (T,): peaks of energy and pitch that stand out from their surroundings, each with its height."""
+    """Prominence at each frame (T,): peaks of energy and pitch that stand out from their surroundings, each with its
+    height.
+    """
     loudness = gaussian_filter1d(features.energy.mean(axis=1) + 0.8 * features.pitch * (features.voicing > 0.5), 2.0)
     prominence = loudness - gaussian_filter1d(loudness, 30.0)
     peaks, _ = find_peaks(prominence, height=0.15, distance=6)
@@ -99,10 +107,14 @@ def _minimum_jerk(frames: int) -> NDArray[np.float64]:
     return t**3 * (10.0 - 15.0 * t + 6.0 * t**2)
 
 
-def _head(talking: NDArray[np.float32], stresses: NDArray[np.float32], rng: np.random.Generator, s: MotionStatistics) -> NDArray[np.float32]:
+def _head(
+    talking: NDArray[np.float32], stresses: NDArray[np.float32], rng: np.random.Generator, s: MotionStatistics
+) -> NDArray[np.float32]:
     """Posture changes at the ends of pauses, slow wandering, and beats on stressed syllables: (T, 6)."""
     frames = len(talking)
-    spread = np.array(s.head_spread_rest) + talking[:, None] * (np.array(s.head_spread_talking) - np.array(s.head_spread_rest))
+    spread = np.array(s.head_spread_rest) + talking[:, None] * (
+        np.array(s.head_spread_talking) - np.array(s.head_spread_rest)
+    )
     posture = np.zeros((frames, 3))
     current = rng.standard_normal(3) * 0.6
     onsets = set(np.flatnonzero((talking[1:] > 0.5) & (talking[:-1] <= 0.5)))
@@ -118,7 +130,10 @@ def _head(talking: NDArray[np.float32], stresses: NDArray[np.float32], rng: np.r
         posture[position : position + len(course)] = current + (target - current) * course[:, None]
         start = position = position + len(course)
         current = target
-    degrees = gaussian_filter1d(posture, 2.0, axis=0) * spread * 0.8 + _ornstein_uhlenbeck(frames, 0.45, rng, 3) * spread * 0.45
+    degrees = (
+        gaussian_filter1d(posture, 2.0, axis=0) * spread * 0.8
+        + _ornstein_uhlenbeck(frames, 0.45, rng, 3) * spread * 0.45
+    )
     degrees[:, 2] += 0.18 * degrees[:, 0] * rng.normal(0.6, 0.5)
     nods = stresses * (rng.random(frames) < s.nod_share_of_stresses)
     width = s.nod_s / 2.4 * MODEL_FPS
@@ -129,9 +144,12 @@ def _head(talking: NDArray[np.float32], stresses: NDArray[np.float32], rng: np.r
     return np.concatenate([np.radians(degrees), translation], axis=1).astype(np.float32)
 
 
-def _gaze(talking: NDArray[np.float32], pose: NDArray[np.float32], rng: np.random.Generator,
-          s: MotionStatistics) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fixations on the listener and elsewhere, joined by saccades; the eyes counter the head's turns. Gaze (T, 2) and shift sizes (T,)."""
+def _gaze(
+    talking: NDArray[np.float32], pose: NDArray[np.float32], rng: np.random.Generator, s: MotionStatistics
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fixations on the listener and elsewhere, joined by saccades; the eyes counter the head's turns. Gaze (T, 2) and
+    shift sizes (T,).
+    """
     frames = len(talking)
     world = np.zeros((frames, 2))
     shifts = np.zeros(frames, np.float32)
@@ -149,7 +167,9 @@ def _gaze(talking: NDArray[np.float32], pose: NDArray[np.float32], rng: np.rando
         if rng.random() > mutual:
             # Aversions lie mostly sideways, and more often down than up.
             angle = rng.choice([0.0, np.pi]) + rng.normal(0.25, 0.5) * rng.choice([1, 1, 1, -1])
-            target = jitter + rng.gamma(4.0, s.aversion_degrees / 4.0) * np.array([np.cos(angle), 0.7 * np.sin(abs(angle))])
+            target = jitter + rng.gamma(4.0, s.aversion_degrees / 4.0) * np.array(
+                [np.cos(angle), 0.7 * np.sin(abs(angle))]
+            )
         size = float(np.linalg.norm(target - current))
         duration = max(1, round((s.saccade_base_s + s.saccade_s_per_degree * size) * MODEL_FPS))
         course = _minimum_jerk(duration + 2)[1:-1][: frames - position]
@@ -161,8 +181,12 @@ def _gaze(talking: NDArray[np.float32], pose: NDArray[np.float32], rng: np.rando
     return np.clip(in_head, -0.5, 0.5).astype(np.float32), shifts
 
 
-def _blinks(talking: NDArray[np.float32], shifts: NDArray[np.float32], rng: np.random.Generator, s: MotionStatistics) -> NDArray[np.float32]:
-    """Lid closure (T,) 0..1. A renewal process with the published rates; large gaze shifts and the ends of phrases draw blinks near."""
+def _blinks(
+    talking: NDArray[np.float32], shifts: NDArray[np.float32], rng: np.random.Generator, s: MotionStatistics
+) -> NDArray[np.float32]:
+    """Lid closure (T,) 0..1. A renewal process with the published rates; large gaze shifts and the ends of phrases
+    draw blinks near.
+    """
     frames = len(talking)
     per_minute = s.blinks_per_minute_rest + talking * (s.blinks_per_minute_talking - s.blinks_per_minute_rest)
     ends = np.maximum(0.0, -np.gradient(talking)) * MODEL_FPS
@@ -193,7 +217,9 @@ def _ease(t: NDArray[np.float64]) -> NDArray[np.float64]:
     return t * t * (3.0 - 2.0 * t)
 
 
-def _eyes(gaze: NDArray[np.float32], blink: NDArray[np.float32], stresses: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _eyes(
+    gaze: NDArray[np.float32], blink: NDArray[np.float32], stresses: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
     """All 16 channels of the eyes: looks from gaze, lids that follow it down, squint and wide."""
     first = channel_slice("eyes").start
     out = np.zeros((len(gaze), 16), np.float32)
@@ -203,7 +229,9 @@ def _eyes(gaze: NDArray[np.float32], blink: NDArray[np.float32], stresses: NDArr
 
     out[:, :8] = eye_look_from_gaze(gaze)
     squint = np.clip(0.05 + 0.05 * _ornstein_uhlenbeck(len(gaze), 0.8, rng, 1)[:, 0], 0.0, 0.3) + 0.10 * blink
-    wide = np.clip(0.04 * _ornstein_uhlenbeck(len(gaze), 0.8, rng, 1)[:, 0] + gaussian_filter1d(stresses, 4.0) * 0.8, 0.0, 0.35)
+    wide = np.clip(
+        0.04 * _ornstein_uhlenbeck(len(gaze), 0.8, rng, 1)[:, 0] + gaussian_filter1d(stresses, 4.0) * 0.8, 0.0, 0.35
+    )
     follow = np.clip(gaze[:, 1], 0.0, 0.5) * 0.35
     for side in ("Left", "Right"):
         out[:, column(f"eyeBlink{side}")] = np.clip(np.maximum(blink, follow), 0.0, 1.0)
@@ -213,7 +241,9 @@ def _eyes(gaze: NDArray[np.float32], blink: NDArray[np.float32], stresses: NDArr
     return out
 
 
-def _expression(talking: NDArray[np.float32], stresses: NDArray[np.float32], features: Features, rng: np.random.Generator) -> NDArray[np.float32]:
+def _expression(
+    talking: NDArray[np.float32], stresses: NDArray[np.float32], features: Features, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Brows that rise on some stresses and with pitch, small slow asymmetries, cheeks and nose a little: (T, 9)."""
     frames = len(talking)
     slow = _ornstein_uhlenbeck(frames, 0.7, rng, 5)
@@ -225,9 +255,15 @@ def _expression(talking: NDArray[np.float32], stresses: NDArray[np.float32], fea
     cheek = np.clip(0.03 + 0.05 * slow[:, 4], 0.0, 0.3)
     sneer = np.clip(0.02 * slow[:, 2] * talking, 0.0, 0.2)
     columns = {
-        "browDownLeft": down, "browDownRight": down, "browInnerUp": 0.8 * up,
-        "browOuterUpLeft": up * (0.8 + asymmetry[:, 0]), "browOuterUpRight": up * (0.8 + asymmetry[:, 1]),
-        "cheekSquintLeft": cheek, "cheekSquintRight": cheek, "noseSneerLeft": sneer, "noseSneerRight": sneer,
+        "browDownLeft": down,
+        "browDownRight": down,
+        "browInnerUp": 0.8 * up,
+        "browOuterUpLeft": up * (0.8 + asymmetry[:, 0]),
+        "browOuterUpRight": up * (0.8 + asymmetry[:, 1]),
+        "cheekSquintLeft": cheek,
+        "cheekSquintRight": cheek,
+        "noseSneerLeft": sneer,
+        "noseSneerRight": sneer,
     }
     first = channel_slice("expression").start
     out = np.zeros((frames, 9), np.float32)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the flow shall learn for each recording: captured lips where there is capture, taught ones elsewhere, drawn head, eyes and brows."""
+"""What the flow shall learn for each recording: captured lips where there is capture, taught ones elsewhere, drawn
+head, eyes and brows.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +34,9 @@ class Performance:
     style: int
 
 
-def draw_performances(utterances: list[Utterance], teacher: CoarticulationTeacher, rng: np.random.Generator) -> list[Performance]:
+def draw_performances(
+    utterances: list[Utterance], teacher: CoarticulationTeacher, rng: np.random.Generator
+) -> list[Performance]:
     """One performance for each utterance that has captured lips or phones."""
     out = []
     for u in tqdm(utterances, desc="perform", leave=False, mininterval=2.0):
@@ -44,7 +48,9 @@ def draw_performances(utterances: list[Utterance], teacher: CoarticulationTeache
     return out
 
 
-def _lips(u: Utterance, teacher: CoarticulationTeacher, rng: np.random.Generator) -> tuple[NDArray[np.float32] | None, str]:
+def _lips(
+    u: Utterance, teacher: CoarticulationTeacher, rng: np.random.Generator
+) -> tuple[NDArray[np.float32] | None, str]:
     if u.captured is None and u.phones is None:
         return None, ""
     if u.phones is None:
@@ -77,7 +83,11 @@ def silent_performances(count: int, seconds: float, rng: np.random.Generator) ->
         slope = (np.arange(len(spectrum)) + 50.0) ** -rng.uniform(0.0, 1.0)
         noise = np.fft.irfft(spectrum * slope, samples)
         noise *= 10.0 ** rng.uniform(-5.0, -1.0) / max(noise.std(), 1e-9)
-        hum = np.sin(2 * np.pi * rng.choice([50.0, 60.0, 100.0]) * np.arange(samples) / SAMPLE_RATE) * noise.std() * rng.uniform(0.0, 2.0)
+        hum = (
+            np.sin(2 * np.pi * rng.choice([50.0, 60.0, 100.0]) * np.arange(samples) / SAMPLE_RATE)
+            * noise.std()
+            * rng.uniform(0.0, 2.0)
+        )
         features = extract((noise + hum).astype(np.float32) * (rng.random() > 0.15))
         out.append(Performance(features, stochastic_motion(features, rng), int(rng.integers(len(STYLES)))))
     return out

@@ -52,7 +52,10 @@ def test_chunks_give_what_one_pass_gives(networks, audio, monkeypatch):
 
 @pytest.mark.parametrize("factor", [f.name for f in FACTORS])
 def test_a_factor_s_seed_redraws_its_noise_alone(factor):
-    before, after = sampler._noise(FRAMES, GenerationSettings()), sampler._noise(FRAMES, with_control(factor, seed_offset=1))
+    before, after = (
+        sampler._noise(FRAMES, GenerationSettings()),
+        sampler._noise(FRAMES, with_control(factor, seed_offset=1)),
+    )
     changed = (before != after).any(dim=0)
     expected = torch.zeros(LATENT_DIM, dtype=torch.bool)
     expected[latent_slice(factor)] = True
@@ -62,7 +65,9 @@ def test_a_factor_s_seed_redraws_its_noise_alone(factor):
 def test_guidance_of_one_equals_no_guidance(networks, audio, monkeypatch):
     """A guidance so close to one that it takes the guided branch changes next to nothing; a strong one does."""
     plain = sample(networks, audio)
-    torch.testing.assert_close(sample(networks, audio, with_control("lip", guidance=1.0 + 1e-7)), plain, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        sample(networks, audio, with_control("lip", guidance=1.0 + 1e-7)), plain, atol=1e-5, rtol=1e-5
+    )
     assert (sample(networks, audio, with_control("lip", guidance=3.0)) - plain).abs().max() > 1e-3
 
 
