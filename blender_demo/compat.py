@@ -3,6 +3,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +15,13 @@ __all__ = [
     "HAS_SLOTS",
     "StripTimes",
     "action_curves",
+    "add_sound_strip",
     "assign_slot",
     "cache_folder",
+    "movie_output",
     "new_curves",
     "register_cli_command",
+    "remove_strip",
     "sequencer_scene",
     "slot_of",
     "sound_seconds",
@@ -81,6 +85,40 @@ def sound_strips(scene: bpy.types.Scene) -> list[Any]:
         return []
     strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # pyright: ignore[reportAttributeAccessIssue]
     return [strip for strip in strips if strip.type == "SOUND"]
+
+
+def _strips(scene: bpy.types.Scene) -> Any:
+    """The strips of a scene's sequencer, which is made if there is none."""
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def add_sound_strip(scene: bpy.types.Scene, path: Path, frame: int) -> Any:
+    """A new sound strip in a channel of its own above all others."""
+    strips = _strips(scene)
+    channel = max((strip.channel for strip in strips), default=0) + 1
+    return strips.new_sound(name=path.stem, filepath=str(path), channel=channel, frame_start=frame)
+
+
+def remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
+    """Take a strip out of a scene's sequencer."""
+    _strips(scene).remove(strip)
+
+
+@contextmanager
+def movie_output(render: Any) -> Iterator[None]:
+    """Video output for a while; from Blender 5.0 this is another kind of medium."""
+    settings = render.image_settings
+    medium, file_format = getattr(settings, "media_type", None), settings.file_format
+    try:
+        if medium is not None:
+            settings.media_type = "VIDEO"
+        settings.file_format = "FFMPEG"
+        yield
+    finally:
+        if medium is not None:
+            settings.media_type = medium
+        settings.file_format = file_format
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,13 @@ from .scene.strips import strip_names
 __all__ = ["CLASSES", "DemoFactorSettings", "DemoSettings"]
 
 
+_STYLES: Final = (
+    ("captured", "Captured", "Lips as a tracked face moves them"),
+    ("animated", "Animated", "Lips as an animator sets them"),
+    ("taught", "Taught", "Lips after the rules of articulation, with clear closures"),
+)
+
+
 class DemoFactorSettings(bpy.types.PropertyGroup):
     """How one factor is generated and baked."""
 
@@ -111,6 +118,7 @@ class DemoSettings(bpy.types.PropertyGroup):
     seed: IntProperty(
         name="Seed", description="The take: the same seed gives the same motion again", default=0, min=0, max=2**31 - 1
     )
+    style: EnumProperty(name="Style", description="Whose lips to take after", items=_STYLES, default="captured")
     steps: IntProperty(
         name="Steps",
         description="Evaluations of the model; more are slower and rarely better",
@@ -144,7 +152,7 @@ class DemoSettings(bpy.types.PropertyGroup):
     def generation(self, device: str) -> GenerationSettings:
         """What the generator is told."""
         controls = {factor.name: self.factor(factor.name).control() for factor in FACTORS}
-        return GenerationSettings(seed=self.seed, steps=self.steps, device=device, factors=controls)
+        return GenerationSettings(seed=self.seed, steps=self.steps, device=device, style=self.style, factors=controls)
 
     def bake_options(self, take: str, start_frame: float) -> BakeOptions:
         """How a take is baked."""

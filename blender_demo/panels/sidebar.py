@@ -88,10 +88,11 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
 
     def _draw_generate(self, layout: Any, settings: Any) -> None:
         column = layout.column()
-        row = column.row()
-        row.use_property_split = True
-        row.use_property_decorate = False
-        row.prop(settings, "seed")
+        fields = column.column()
+        fields.use_property_split = True
+        fields.use_property_decorate = False
+        fields.prop(settings, "style")
+        fields.prop(settings, "seed")
         job = SESSION.job
         if job is None:
             row = column.row()

@@ -45,7 +45,7 @@ def face(addon: Any) -> bpy.types.Object:
     obj = bpy.data.objects.new("Face", mesh)
     bpy.context.scene.collection.objects.link(obj)
     for name in ("Basis", *ARKIT_NAMES):
-        obj.shape_key_add(name=name)
+        obj.shape_key_add(name=name).value = 0.0
     addon.character = obj
     return obj
 

@@ -9,6 +9,7 @@ import pytest
 
 from blender_demo.backend.errors import WorkerError
 from blender_demo.backend.motion.clip import MotionClip
+from blender_demo.backend.settings import STYLES
 from blender_demo.operators import take
 from blender_demo.operators.session import SESSION
 
@@ -107,7 +108,7 @@ def test_a_sound_strip_gives_its_part_of_the_file(
     if not hasattr(bpy.app.build_options, "audaspace") or not bpy.app.build_options.audaspace:
         pytest.skip("this Blender is built without sound")
     strip = strips.new_sound("Line", str(recording), 1, 100)
-    strip.frame_final_start = 115
+    setattr(strip, "left_handle" if hasattr(strip, "left_handle") else "frame_final_start", 115)
     addon.source, addon.strip = "STRIP", "Line"
     assert bpy.ops.demo.generate() == {"FINISHED"}
     job = fake_job.made[0]
@@ -128,3 +129,7 @@ def test_opening_another_file_ends_the_worker(addon: Any, face: bpy.types.Object
     bpy.ops.wm.read_factory_settings(use_empty=True)
     assert worker.closed
     assert SESSION.worker is None
+
+
+def test_every_style_of_the_generator_is_offered(addon: Any) -> None:
+    assert tuple(addon.bl_rna.properties["style"].enum_items.keys()) == STYLES

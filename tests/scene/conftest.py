@@ -105,7 +105,7 @@ def rigged(face_mesh: Callable[..., bpy.types.Object], armature: Callable[..., b
 
 
 @pytest.fixture
-def open_character(shared_data: Path) -> Callable[[str], Character]:
+def open_character(shared_data: Path) -> Callable[[str, str], Character]:
     """Open one of the shared characters by the file's name and its object's."""
 
     def load(file: str, name: str) -> Character:
