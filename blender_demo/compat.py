@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every difference between Blender 4.2 and 5.2 that this add-on meets, and the only place that asks for the version."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,13 +162,11 @@ def sound_seconds(path: Path) -> float | None:
 
 
 def cache_folder(package: str, name: str) -> Path:
-    """A folder this add-on may write to: its own, or a temporary one when it is not installed as an extension."""
+    """A folder this add-on may write to: its own, or one beside Blender's settings where it is no extension."""
     try:
         return Path(bpy.utils.extension_path_user(package, path=name, create=True))
     except ValueError:
-        folder = Path(tempfile.gettempdir()) / "demo_for_blender" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return Path(bpy.utils.user_resource("DATAFILES", path=f"demo_for_blender/{name}", create=True))
 
 
 def register_cli_command(name: str, function: Callable[[list[str]], int]) -> Any:

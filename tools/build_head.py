@@ -39,7 +39,7 @@ FACE_AND_NECK, MOUTH_SOCKET = 11248, 13294
 UPPER_TEETH, LOWER_TEETH, SCLERA_LEFT = range(17039, 19247), range(19247, 21451), range(21451, 22221)
 
 TEETH_BACK, TEETH_SCALE = np.array([0.0, -3.3, 5.0]), np.array([0.93, 0.96, 0.95])
-TEETH_SHIFT = np.array([0.0, 0.0, -0.15])
+TEETH_SHIFT = np.array([0.0, -0.12, -0.15])
 """The source's teeth touch its lips: the head's are a little smaller and further back."""
 
 HALF_FACES = 3900
@@ -119,7 +119,7 @@ def posed_for_meshing(source: Source) -> Array:
     """Source vertices with parted lips, lids half down, detail enlarged, back of the head and bust reduced."""
     posed = source.vertices + 0.5 * (source.deltas["jawOpen"] + source.deltas["eyeBlinkLeft"] + source.deltas["eyeBlinkRight"])
     offset = np.zeros_like(posed)
-    for centre, reach, gain in ((MOUTH, 3.6, 1.1), (EYE, 2.2, 1.4), (EYE * [-1, 1, 1], 2.2, 1.4), (NOSE, 2.2, 0.5)):  # gain < 2.2: no fold
+    for centre, reach, gain in ((MOUTH, 3.6, 1.1), (EYE, 2.2, 1.4), (EYE * [-1, 1, 1], 2.2, 1.4), (NOSE, 2.2, 0.8)):  # gain < 2.2: no fold
         away = posed - centre
         offset += away * gain * np.exp(-(away**2).sum(1, keepdims=True) / reach**2)
     posed = posed + offset
@@ -520,7 +520,7 @@ def build_brows_and_lashes(head: Head, landmarks: Ints, lids: list[tuple[Ints, I
         head.add("brows", "brows", points, carried(head, points), quads, flat_uv(len(quads)))
     for side, (upper, _), centre in zip(("Left", "Right"), lids, centres, strict=True):
         x = head.vertices[upper, 0]
-        places = np.linspace(x.min() + 0.3, x.max() - 0.3, 18)
+        places = np.linspace(x.min() + 0.5, x.max() - 0.4, 18)
         lowest = [upper[np.abs(x - place) < 0.16] for place in places]
         lowest = [strip[head.vertices[strip, 1].argmin()] for strip in lowest]
         points, quads, tipped = upper_lashes(head.vertices[lowest], centre, rng)

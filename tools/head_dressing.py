@@ -70,7 +70,7 @@ def eyebrow(landmarks: Array, skin: BVHTree, rng: np.random.Generator) -> tuple[
         across = k / (rows - 1) * 2 - 1
         ragged = 1 + (0.12 * rng.standard_normal(steps) if abs(across) == 1 else 0)
         for i in range(steps):
-            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] + 0.06, 0]
+            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] - 0.12 + 0.4 * s[i], 0]
             hit, normal, _, _ = skin.ray_cast(Vector(start + [0, 0, 4]), Vector((0, 0, -1)))
             lift = 0.015 + 0.10 * (1 - across**2) * min(1.0, 10 * s[i] + 0.4) * min(1.0, 4 * (1 - s[i]) + 0.2)
             points.append(np.array(hit) + np.array(normal) * (lift if abs(across) < 1 else -0.03))

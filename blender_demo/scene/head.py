@@ -40,7 +40,7 @@ class Look:
     scatter: float = 0.0
 
 
-LOOKS: Final[Mapping[str, Look]] = {
+LOOKS: Final = {
     "skin": Look((0.86, 0.64, 0.52), 0.48, 0.12),
     "mouth": Look((0.30, 0.10, 0.10), 0.5),
     "gums": Look((0.74, 0.36, 0.36), 0.3, 0.1),
@@ -250,10 +250,10 @@ LIGHTS: Final = (  # name, position, size, watts, color
 
 def add_stage(scene: bpy.types.Scene) -> bpy.types.Object:
     """Camera on head and shoulders, three lights, world, and render settings for Workbench and Cycles; returns the camera."""
-    target = Vector((0.0, 0.0, -0.012))
+    target = Vector((0.0, 0.0, -0.02))
     camera = bpy.data.objects.new("DEMO Camera", bpy.data.cameras.new("DEMO Camera"))
     camera.data.lens, camera.data.clip_start = 85.0, 0.01
-    _aim(camera, Vector((0.10, -1.12, 0.02)), target)
+    _aim(camera, Vector((0.09, -0.92, 0.0)), target)
     scene.collection.objects.link(camera)
     scene.camera = camera
     for name, position, size, power, color in LIGHTS:
