@@ -103,7 +103,7 @@ def _load(path: Path, sound: soundfile.SoundFile, start_s: float, duration_s: fl
 
 def _output_samples(frames: int, rate: int) -> int:
     """Source frames as a number of output samples, rounded."""
-    return (frames * SAMPLE_RATE + rate // 2) // rate
+    return round(Fraction(frames * SAMPLE_RATE, rate))
 
 
 @dataclass

@@ -24,7 +24,7 @@ class PythonReport:
     """What a Python has of what the worker needs.
 
     version: of the Python, empty where it did not run. packages: version by name of what imports. device: what "auto"
-    means there. problems: by package name, or "python", why it cannot be used; empty when the worker can run.
+    means there. problems: by package name, "python" or "weights", why it cannot be used; empty when all is well.
     """
 
     python: Path
@@ -70,7 +70,7 @@ def check_python(python: Path, site_dirs: Sequence[Path] = (), timeout_s: float 
 def python_can_run_worker(python: Path, site_dirs: Sequence[Path] = ()) -> str | None:
     """The version of the PyTorch that this Python imports, or None where the worker cannot run. Takes seconds."""
     report = check_python(python, site_dirs)
-    return None if report.problems else report.packages["torch"]
+    return None if report.problems.keys() - {"weights"} else report.packages["torch"]
 
 
 def worker_site_dirs(python: Path) -> tuple[Path, ...]:

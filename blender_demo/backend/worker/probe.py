@@ -19,8 +19,9 @@ ERROR_PREFIX: Final = "error: "
 
 
 def probe() -> dict[str, str]:
-    """Version of each needed package by name, of "python", and "device"; a package that does not import has its error
-    after ERROR_PREFIX.
+    """Version of each needed package by name, of "python", and what "device" and "weights" there are.
+
+    What does not work has its error instead, after ERROR_PREFIX.
     """
     found = {"python": sys.version.split()[0]}
     for name in NEEDED:
@@ -30,7 +31,19 @@ def probe() -> dict[str, str]:
             found[name] = ERROR_PREFIX + summary(error)
     if not found["torch"].startswith(ERROR_PREFIX):
         found["device"] = best_device(sys.modules["torch"])
+    if not any(text.startswith(ERROR_PREFIX) for text in found.values()):
+        found["weights"] = _weights()
     return found
+
+
+def _weights() -> str:
+    from ..networks import Networks  # imports torch
+
+    try:
+        Networks.load()
+    except Exception as error:
+        return ERROR_PREFIX + str(error)
+    return "ok"
 
 
 def best_device(torch: Any) -> str:

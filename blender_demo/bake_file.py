@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bake a clip into a Blender file, for the command line: open, bake, write a new file whole or not at all."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from .backend.errors import BakeError, RigError
+from .backend.motion.clip import MotionClip
+from .scene.bake import BakeOptions, BakeReport, bake
+from .scene.character import find_character
+from .scene.detect import detect_character
+from .scene.head import add_head
+
+__all__ = ["BakeOrder", "bake_into_file"]
+
+
+@dataclass(frozen=True)
+class BakeOrder:
+    """blend: the scene, or None for an empty one. out: the file to write; may be `blend`.
+
+    object_name: any object of the character; may be None where there is one character only.
+    add_own_head: bake onto the project's own head, added to the scene. fps: of the scene, or None to leave it.
+    """
+
+    blend: Path | None
+    out: Path
+    object_name: str | None = None
+    add_own_head: bool = False
+    fps: float | None = None
+    start_frame: float = 1.0
+    take: str = "take"
+
+
+def bake_into_file(clip: MotionClip, order: BakeOrder) -> BakeReport:
+    """Bake a clip as ordered. Replaces what is open in this Blender; raises DemoError before anything is written."""
+    _open(order.blend)
+    scene = bpy.context.scene
+    if scene is None:
+        raise BakeError(f"{order.blend} has no scene.")
+    if order.fps is not None:
+        scene.render.fps = math.ceil(order.fps - 1e-6)
+        scene.render.fps_base = scene.render.fps / order.fps
+    target = add_head(scene).meshes[0] if order.add_own_head else _target(scene, order)
+    character = find_character(target)
+    options = BakeOptions(start_frame=order.start_frame, take=order.take)
+    report = bake(clip, character, detect_character(character), options, scene)
+    if order.blend is None:
+        scene.frame_start, scene.frame_end = math.floor(report.first_frame), math.ceil(report.last_frame)
+    _save(order.out)
+    return report
+
+
+def _open(blend: Path | None) -> None:
+    if blend is None:
+        bpy.ops.wm.read_homefile(use_empty=True, app_template="")
+        return
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(blend.absolute()), load_ui=False)
+    except RuntimeError as error:
+        raise BakeError(f"{blend} cannot be opened; it is damaged, or no Blender file. ({_reason(error)})") from error
+
+
+def _target(scene: bpy.types.Scene, order: BakeOrder) -> bpy.types.Object:
+    keyed = sorted(
+        obj.name for obj in scene.objects if obj.type == "MESH" and getattr(obj.data, "shape_keys", None) is not None
+    )
+    if order.object_name is not None:
+        named = scene.objects.get(order.object_name)
+        if named is not None:
+            return named
+        hint = f"Objects with shape keys are {', '.join(keyed)}." if keyed else "None of its objects has shape keys."
+        raise RigError(f"{order.blend} has no object '{order.object_name}'. {hint}")
+    if not keyed:
+        raise RigError(f"No object in {order.blend} has shape keys. Name the character with --object, or use --head.")
+    roots = {find_character(scene.objects[name]).root.name for name in keyed}
+    if len(roots) > 1:
+        raise RigError(f"{order.blend} has several characters. Choose one with --object: {', '.join(sorted(roots))}.")
+    return scene.objects[keyed[0]]
+
+
+def _save(out: Path) -> None:
+    """Write to a file beside `out` first, so that `out` is the old one or the whole new one."""
+    temporary = out.absolute().with_name(f".{out.stem}.{os.getpid()}.blend")
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(temporary), copy=True, compress=True, check_existing=False)
+        os.replace(temporary, out)
+    except (RuntimeError, OSError) as error:
+        remedy = "Free some space, or choose another place"
+        raise BakeError(f"{out} cannot be written: {_reason(error)}. {remedy}.") from error
+    finally:
+        for leftover in (temporary, temporary.with_name(temporary.name + "@")):
+            leftover.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().removeprefix("Error: ").rstrip(".").replace("\n", " ")
