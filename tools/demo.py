@@ -27,7 +27,7 @@ from blender_demo.backend.worker.client import GenerationJob, Worker
 from blender_demo.scene.bake import BakeOptions, BakeReport, bake, scene_fps
 from blender_demo.scene.character import find_character
 from blender_demo.scene.detect import detect_character
-from blender_demo.scene.head import add_head
+from blender_demo.scene.head import add_head, add_stage
 
 from . import preview
 from .mouth_shapes import choose_frames, lip_aperture, load_phones, phone_at
@@ -154,7 +154,7 @@ def build_scene(clip: MotionClip, audio: Path) -> tuple[bpy.types.Scene, BakeRep
     character = find_character(head.meshes[0])
     profile = detect_character(character)
     report = bake(clip, character, profile, BakeOptions(start_frame=1, take=audio.stem), scene)
-    preview.add_stage(scene, head)
+    add_stage(scene)
     editor = scene.sequence_editor_create()
     editor.strips.new_sound(audio.stem, str(audio), channel=1, frame_start=1).sound.pack()
     scene.frame_start, scene.frame_end = 1, round(clip.duration_s * scene_fps(scene))
