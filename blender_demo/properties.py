@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the artist sets, saved with the scene: who speaks, which recording, how each factor is made."""
+"""What the artist sets, saved with the scene: who speaks, which recording, how each factor is made.
+
+What needs numpy is imported when it is used, so that switching the add-on on costs Blender's start next to nothing.
+"""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from . import compat
 from .backend.errors import DemoError
-from .backend.motion.factors import FACTORS
-from .backend.settings import FactorControl, GenerationSettings
-from .scene.bake import BakeOptions, FactorBake
-from .scene.character import find_character
-from .scene.detect import detect_character
-from .scene.strips import strip_names
 
-__all__ = ["CLASSES", "DemoFactorSettings", "DemoSettings"]
+if TYPE_CHECKING:
+    from .backend.settings import FactorControl, GenerationSettings
+    from .scene.plan import BakeOptions, FactorBake
+
+__all__ = ["CLASSES", "DemoFactorSettings", "DemoSettings", "settings_of"]
 
 
 _STYLES: Final = (
@@ -61,11 +62,13 @@ class DemoFactorSettings(bpy.types.PropertyGroup):
         max=4.0,
     )
 
-    def control(self) -> FactorControl:
+    def control(self) -> "FactorControl":
         """For the generator. The gain is left to the bake, where it costs no new generation."""
+        from .backend.settings import FactorControl
+
         return FactorControl(guidance=self.guidance, temperature=self.temperature, seed_offset=self.seed_offset)
 
-    def bake(self, default: FactorBake) -> FactorBake:
+    def bake(self, default: "FactorBake") -> "FactorBake":
         """For the bake."""
         return replace(default, include=self.include, gain=self.gain)
 
@@ -76,6 +79,9 @@ def _look_at_character(settings: "DemoSettings", _context: bpy.types.Context) ->
     settings.character_status = ""
     if settings.character is None:
         return
+    from .scene.character import find_character
+    from .scene.detect import detect_character
+
     try:
         settings.character_status = detect_character(find_character(settings.character)).summary()
         settings.character_ready = True
@@ -84,7 +90,7 @@ def _look_at_character(settings: "DemoSettings", _context: bpy.types.Context) ->
 
 
 def _strip_choices(_settings: Any, context: bpy.types.Context, _text: str) -> list[str]:
-    return strip_names(compat.sequencer_scene(context))
+    return [strip.name for strip in compat.sound_strips(compat.sequencer_scene(context))]
 
 
 def _can_be_character(_settings: Any, obj: bpy.types.Object) -> bool:
@@ -149,15 +155,25 @@ class DemoSettings(bpy.types.PropertyGroup):
         """The settings of one factor."""
         return getattr(self, name)
 
-    def generation(self, device: str) -> GenerationSettings:
+    def generation(self, device: str) -> "GenerationSettings":
         """What the generator is told."""
+        from .backend.motion.factors import FACTORS
+        from .backend.settings import GenerationSettings
+
         controls = {factor.name: self.factor(factor.name).control() for factor in FACTORS}
         return GenerationSettings(seed=self.seed, steps=self.steps, device=device, style=self.style, factors=controls)
 
-    def bake_options(self, take: str, start_frame: float) -> BakeOptions:
+    def bake_options(self, take: str, start_frame: float) -> "BakeOptions":
         """How a take is baked."""
+        from .scene.plan import BakeOptions
+
         factors = {name: self.factor(name).bake(default) for name, default in BakeOptions().factors.items()}
         return BakeOptions(start_frame=start_frame, take=take, tolerance=self.tolerance, factors=factors)
+
+
+def settings_of(scene: Any) -> Any:
+    """The add-on's settings of a scene, a DemoSettings."""
+    return scene.demo
 
 
 CLASSES: Final = (DemoFactorSettings, DemoSettings)

@@ -33,7 +33,10 @@ _REPORT: Final = "demo_window.json"
 
 @dataclass(frozen=True)
 class Check:
-    """What happened. commands: exit status by name. window: what the script in the window saw. picture: of the window."""
+    """What happened.
+
+    commands: exit status by name. window: what the script in the window saw. picture: a file. output: of all of it.
+    """
 
     commands: dict[str, int]
     window: dict[str, Any]

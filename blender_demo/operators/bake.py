@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bake a kept take again, remove what was baked, make room in the NLA."""
 
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import bpy
 
 from ..backend.errors import DemoError
-from ..backend.motion.clip import MotionClip
-from ..scene.actions import active_paths, own_tracks, push_down
-from ..scene.bake import bake, remove_bake
-from ..scene.detect import detect_character
+from ..properties import settings_of
 from .report import report_bake
-from .take import picked_character, settings_of
 
 __all__ = ["CLASSES"]
 
@@ -46,16 +40,10 @@ class DEMO_OT_bake(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Bake the clip named in the panel."""
-        scene: Any = context.scene
-        settings = settings_of(scene)
-        path = Path(bpy.path.abspath(settings.clip_path))
-        take = settings.clip_take or bpy.path.clean_name(path.stem)
+        from .take import bake_again
+
         try:
-            clip = MotionClip.load(path)
-            character = picked_character(scene)
-            played = replace(clip, fps=clip.fps * settings.clip_speed)
-            options = settings.bake_options(take, settings.clip_start_frame)
-            report = bake(played, character, detect_character(character), options, scene)
+            report = bake_again(context.scene)
         except DemoError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -77,16 +65,15 @@ class DEMO_OT_remove_bake(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Remove the takes."""
+        from .take import remove_takes_of_picked
+
         try:
-            character = picked_character(context.scene)
+            count = remove_takes_of_picked(context.scene)
         except DemoError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if not remove_bake(character):
-            self.report({"INFO"}, f"'{character.name}' carries no take.")
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"Removed all takes from '{character.name}'.")
-        return {"FINISHED"}
+        self.report({"INFO"}, "Removed all takes." if count else "The character carries no take.")
+        return {"FINISHED"} if count else {"CANCELLED"}
 
 
 class DEMO_OT_push_down(bpy.types.Operator):
@@ -103,17 +90,15 @@ class DEMO_OT_push_down(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Push down the active Action of each data-block that carries a take."""
+        from .take import push_down_of_picked
+
         try:
-            blocks = list(picked_character(context.scene).data_blocks())
+            names = push_down_of_picked(context.scene)
         except DemoError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        names = [push_down(block) for block in blocks if own_tracks(block) and active_paths(block)]
-        if not names:
-            self.report({"INFO"}, "No active Action hides the take.")
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"Pushed down {', '.join(str(name) for name in names)}.")
-        return {"FINISHED"}
+        self.report({"INFO"}, f"Pushed down {', '.join(names)}." if names else "No active Action hides the take.")
+        return {"FINISHED"} if names else {"CANCELLED"}
 
 
 CLASSES: Final = (DEMO_OT_bake, DEMO_OT_remove_bake, DEMO_OT_push_down)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Look whether everything that generating needs is there, and say what to do where it is not."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import bpy
 
 from ..backend.errors import DemoError
-from ..doctor import Finding, examine
 from ..preferences import preferences, worker_python
+
+if TYPE_CHECKING:
+    from ..doctor import Finding
 
 __all__ = ["CLASSES"]
 
@@ -21,6 +23,8 @@ class DEMO_OT_doctor(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Ask the Python that would run the generator; takes a few seconds."""
+        from ..doctor import examine
+
         try:
             findings = examine(worker_python(preferences(context)))
         except DemoError as error:
@@ -36,7 +40,7 @@ class DEMO_OT_doctor(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _draw(layout: Any, findings: list[Finding]) -> None:
+def _draw(layout: Any, findings: "list[Finding]") -> None:
     for finding in findings:
         layout.label(text=f"{finding.name}: {finding.found}", icon="CHECKMARK" if finding.ok else "ERROR")
         if finding.remedy:

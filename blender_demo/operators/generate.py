@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Generate a take from a recording and bake it: modal when a person presses the button, blocking otherwise."""
 
-from typing import Final
+from typing import Any, Final
 
 import bpy
 
 from ..backend.errors import DemoError, JobCancelled
-from ..backend.worker.client import GenerationJob
-from ..preferences import preferences, worker_python
+from ..properties import settings_of
 from .report import redraw, report_bake, status
 from .session import SESSION
-from .take import TakeOrder, bake_take, keep_clip, order_take, settings_of
 
 __all__ = ["CLASSES"]
 
@@ -25,8 +23,7 @@ class DEMO_OT_generate(bpy.types.Operator):
     bl_options = {"UNDO"}
 
     _timer: bpy.types.Timer | None = None
-    _order: TakeOrder
-    _job: GenerationJob
+    _take: Any  # a Take; Blender evaluates the annotations of its classes
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -60,79 +57,62 @@ class DEMO_OT_generate(bpy.types.Operator):
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Drive the job; Escape cancels it."""
         if event.type == "ESC" and event.value == "PRESS":
-            self._job.cancel()
+            self._take.job.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
-        finished = self._job.step()
+        finished = self._take.job.step()
         redraw(context)
         if not finished:
             return {"RUNNING_MODAL"}
         self._stop(context)
-        return self._finish(context)
+        return self._finish()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """The same in one go, for scripts and render farms."""
         if not self._start(context):
             return {"CANCELLED"}
         try:
-            self._job.run()
+            self._take.job.run()
         except DemoError:
-            pass  # the job keeps it, and _finish reports it
+            pass  # the job keeps it for _finish
         finally:
             SESSION.job = None
-        return self._finish(context)
+        return self._finish()
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender itself ends the operator: another file is opened, or a window closed."""
-        self._job.cancel()
+        self._take.job.cancel()
         self._stop(context)
 
     def _start(self, context: bpy.types.Context) -> bool:
+        from .take import start_take
+
         try:
-            chosen = preferences(context)
-            self._order = order_take(context)
-            worker = SESSION.worker_for(worker_python(chosen), 60.0 * chosen.idle_minutes)
+            self._take = start_take(context)
         except DemoError as error:
             self.report({"ERROR"}, str(error))
             return False
-        heard = self._order.heard
-        self._job = GenerationJob(worker, heard.path, self._order.generation, heard.start_s, heard.duration_s)
-        SESSION.job = self._job
         return True
 
     def _stop(self, context: bpy.types.Context) -> None:
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
-        if SESSION.job is self._job:
+        if SESSION.job is self._take.job:
             SESSION.job = None
         status(context, None)
         redraw(context)
 
-    def _finish(self, context: bpy.types.Context) -> set[str]:
-        job, order = self._job, self._order
-        if job.clip is None:
-            cancelled = isinstance(job.error, JobCancelled)
-            self.report(
-                {"INFO"} if cancelled else {"ERROR"}, str(job.error or "The generation ended without a result.")
-            )
-            return {"CANCELLED"}
+    def _finish(self) -> set[str]:
         try:
-            path = keep_clip(job.clip, order)
-            report = bake_take(job.clip, order)
+            report = self._take.apply()
+        except JobCancelled as cancelled:
+            self.report({"INFO"}, str(cancelled))
+            return {"CANCELLED"}
         except DemoError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        settings = settings_of(order.scene.resolve())
-        settings.clip_path = str(path)
-        settings.clip_take = order.bake.take
-        settings.clip_start_frame = order.bake.start_frame
-        settings.clip_speed = order.heard.speed
-        seconds = sum(job.timings.values())
-        settings.clip_summary = (
-            f"{job.clip.duration_s:.1f} s of motion, made in {seconds:.1f} s on {job.device or 'an unknown device'}"
-        )
-        for note in job.notes:
+        for note in self._take.job.notes:
             self.report({"WARNING"}, note)
         report_bake(self, report)
         return {"FINISHED"}

@@ -6,7 +6,7 @@ from typing import Final
 import bpy
 
 from ..backend.errors import DemoError
-from .take import settings_of
+from ..properties import settings_of
 
 __all__ = ["CLASSES"]
 

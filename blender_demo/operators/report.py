@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How operators speak to the artist."""
 
+from typing import TYPE_CHECKING
+
 import bpy
 
-from ..scene.bake import BakeReport
+if TYPE_CHECKING:
+    from ..scene.bake import BakeReport
 
 __all__ = ["redraw", "report_bake", "status"]
 
 
-def report_bake(operator: bpy.types.Operator, report: BakeReport) -> None:
+def report_bake(operator: bpy.types.Operator, report: "BakeReport") -> None:
     """Say what a bake wrote, and what keeps it from showing."""
     for sentence in report.warnings:
         operator.report({"WARNING"}, sentence)

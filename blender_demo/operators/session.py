@@ -3,10 +3,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..backend.worker.client import GenerationJob, Worker, worker_site_dirs
-from .environment import EnvironmentSetup
+if TYPE_CHECKING:
+    from ..backend.worker.client import GenerationJob, Worker
+    from .environment import EnvironmentSetup
 
 __all__ = ["SESSION", "Session"]
 
@@ -15,17 +16,19 @@ __all__ = ["SESSION", "Session"]
 class Session:
     """What outlives an operator: the worker, kept warm, and the job or download that a modal operator is driving."""
 
-    worker: Worker | None = None
-    job: GenerationJob | None = None
-    setup: EnvironmentSetup | None = None
+    worker: "Worker | None" = None
+    job: "GenerationJob | None" = None
+    setup: "EnvironmentSetup | None" = None
 
     @property
     def busy(self) -> bool:
         """Whether a take is in the making."""
         return self.job is not None
 
-    def worker_for(self, python: Path, idle_timeout_s: float) -> Worker:
+    def worker_for(self, python: Path, idle_timeout_s: float) -> "Worker":
         """The warm worker, or a new one if the preferences have changed since."""
+        from ..backend.worker.client import Worker, worker_site_dirs
+
         if self.worker is not None and (self.worker.python, self.worker.idle_timeout_s) != (python, idle_timeout_s):
             self.close()
         if self.worker is None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import bpy
 
 from ..preferences import environment_folder, environment_python
-from .environment import EnvironmentSetup
 from .report import status
 from .session import SESSION
 
@@ -26,7 +25,7 @@ class DEMO_OT_set_up_environment(bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     _timer: bpy.types.Timer | None = None
-    _setup: EnvironmentSetup
+    _setup: Any  # an EnvironmentSetup; Blender evaluates the annotations of its classes
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -45,6 +44,8 @@ class DEMO_OT_set_up_environment(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start; in background, wait for the end."""
+        from .environment import EnvironmentSetup
+
         SESSION.close()
         self._setup = SESSION.setup = EnvironmentSetup(Path(sys.executable), environment_folder(), environment_python())
         if bpy.app.background or context.window is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the panel's settings to an order for a take, and from the finished clip to the baked character."""
+"""What the operators do with takes: from the panel's settings to an order, and from the clip to the baked character."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,16 +8,20 @@ from typing import Any, Final
 import bpy
 
 from .. import compat
-from ..backend.errors import AudioError, BakeError, ClipError, RigError
+from ..backend.errors import AudioError, BakeError, ClipError, RigError, WorkerError
 from ..backend.motion.clip import MotionClip
 from ..backend.settings import GenerationSettings
-from ..preferences import PACKAGE, preferences
-from ..scene.bake import BakeOptions, BakeReport, bake
+from ..backend.worker.client import GenerationJob
+from ..preferences import PACKAGE, preferences, worker_python
+from ..properties import settings_of
+from ..scene.actions import active_paths, own_tracks, push_down
+from ..scene.bake import BakeOptions, BakeReport, bake, remove_bake
 from ..scene.character import Character, IdRef, find_character
 from ..scene.detect import detect_character
 from ..scene.strips import Heard, heard, sound_strip
+from .session import SESSION
 
-__all__ = ["TakeOrder", "bake_take", "keep_clip", "order_take", "picked_character", "settings_of"]
+__all__ = ["Take", "TakeOrder", "bake_again", "push_down_of_picked", "remove_takes_of_picked", "start_take"]
 
 _FOLDER: Final = "demo_takes"
 
@@ -31,11 +35,6 @@ class TakeOrder:
     heard: Heard
     generation: GenerationSettings
     bake: BakeOptions
-
-
-def settings_of(scene: Any) -> Any:
-    """The add-on's settings of a scene, a DemoSettings."""
-    return scene.demo
 
 
 def picked_character(scene: Any) -> Character:
@@ -60,7 +59,7 @@ def _recording(scene: Any, context: bpy.types.Context) -> Heard:
     return Heard(path.stem, path, 0.0, None, float(settings.start_frame))
 
 
-def order_take(context: bpy.types.Context) -> TakeOrder:
+def _order(context: bpy.types.Context) -> TakeOrder:
     """Read and check everything; raises DemoError before any work is done."""
     scene: Any = context.scene
     settings = settings_of(scene)
@@ -75,7 +74,70 @@ def order_take(context: bpy.types.Context) -> TakeOrder:
     )
 
 
-def keep_clip(clip: MotionClip, order: TakeOrder) -> Path:
+@dataclass(frozen=True)
+class Take:
+    """A take in the making."""
+
+    order: TakeOrder
+    job: GenerationJob
+
+    def apply(self) -> BakeReport:
+        """Keep the finished clip and bake it onto the character, if that is still there. Raises DemoError."""
+        clip, order = self.job.clip, self.order
+        if clip is None:
+            raise self.job.error or WorkerError("The generation ended without a result.")
+        path = _keep(clip, order)
+        picked, scene = order.character.resolve(), order.scene.resolve()
+        if picked is None or scene is None:
+            raise BakeError(f"'{order.character.name}' is no longer there. The take was kept as {path}.")
+        character = find_character(picked)
+        report = bake(_as_heard(clip, order.heard.speed), character, detect_character(character), order.bake, scene)
+        settings = settings_of(scene)
+        settings.clip_path = str(path)
+        settings.clip_take = order.bake.take
+        settings.clip_start_frame = order.bake.start_frame
+        settings.clip_speed = order.heard.speed
+        seconds = sum(self.job.timings.values())
+        settings.clip_summary = f"{clip.duration_s:.1f} s of motion, made in {seconds:.1f} s on {self.job.device}"
+        return report
+
+
+def start_take(context: bpy.types.Context) -> Take:
+    """Check everything and hand the job to the session. Raises DemoError before any work is done."""
+    order, chosen = _order(context), preferences(context)
+    worker = SESSION.worker_for(worker_python(chosen), 60.0 * chosen.idle_minutes)
+    heard_part = order.heard
+    job = GenerationJob(worker, heard_part.path, order.generation, heard_part.start_s, heard_part.duration_s)
+    SESSION.job = job
+    return Take(order, job)
+
+
+def bake_again(scene: Any) -> BakeReport:
+    """Bake the clip named in the panel onto the picked character. Raises DemoError."""
+    settings = settings_of(scene)
+    path = Path(bpy.path.abspath(settings.clip_path))
+    clip, character = MotionClip.load(path), picked_character(scene)
+    options = settings.bake_options(settings.clip_take or bpy.path.clean_name(path.stem), settings.clip_start_frame)
+    return bake(_as_heard(clip, settings.clip_speed), character, detect_character(character), options, scene)
+
+
+def remove_takes_of_picked(scene: Any) -> int:
+    """Remove all takes from the picked character; the number of strips removed. Raises RigError."""
+    return remove_bake(picked_character(scene))
+
+
+def push_down_of_picked(scene: Any) -> list[str]:
+    """Push down the active Actions that hide a take of the picked character; their names. Raises RigError."""
+    blocks = [block for block in picked_character(scene).data_blocks() if own_tracks(block) and active_paths(block)]
+    return [name for block in blocks if (name := push_down(block))]
+
+
+def _as_heard(clip: MotionClip, speed: float) -> MotionClip:
+    """The clip as fast as the strip plays its recording."""
+    return replace(clip, fps=clip.fps * speed)
+
+
+def _keep(clip: MotionClip, order: TakeOrder) -> Path:
     """Save the clip beside the scene, or in the add-on's own folder where that is not possible."""
     name = f"{order.bake.take}_seed{order.generation.seed}.npz"
     if bpy.data.filepath:
@@ -89,15 +151,3 @@ def keep_clip(clip: MotionClip, order: TakeOrder) -> Path:
     path = compat.cache_folder(PACKAGE, "takes") / name
     clip.save(path)
     return path
-
-
-def bake_take(clip: MotionClip, order: TakeOrder) -> BakeReport:
-    """Bake a finished clip onto the character it was ordered for, if that is still there. Raises DemoError."""
-    picked, scene = order.character.resolve(), order.scene.resolve()
-    if picked is None or scene is None:
-        raise BakeError(
-            f"'{order.character.name}' is no longer there. The take was kept: pick a character and bake it."
-        )
-    character = find_character(picked)
-    played = replace(clip, fps=clip.fps * order.heard.speed)
-    return bake(played, character, detect_character(character), order.bake, scene)

@@ -7,9 +7,8 @@ from typing import Any, ClassVar, Final
 
 import bpy
 
-from ..backend.motion.factors import FACTORS
 from ..operators.session import SESSION
-from ..operators.take import settings_of
+from ..properties import settings_of
 
 __all__ = ["CLASSES"]
 
@@ -113,10 +112,10 @@ def _factor_table(layout: Any, settings: Any, names: Mapping[str, str]) -> None:
     columns = heading.row(align=True)
     for title in names.values():
         columns.label(text=title)
-    for factor in FACTORS:
-        controls = settings.factor(factor.name)
+    for factor, label in _FACTOR_LABELS.items():
+        controls = settings.factor(factor)
         row = table.row(align=True).split(factor=_LABEL_SHARE, align=True)
-        row.prop(controls, "include", text=_FACTOR_LABELS[factor.name])
+        row.prop(controls, "include", text=label)
         numbers = row.row(align=True)
         numbers.enabled = controls.include
         for name in names:

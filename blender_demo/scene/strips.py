@@ -11,7 +11,7 @@ from .. import compat
 from ..backend.errors import AudioError
 from .bake import scene_fps
 
-__all__ = ["Heard", "heard", "sound_strip", "strip_names"]
+__all__ = ["Heard", "heard", "sound_strip"]
 
 _SAME_SPEED: Final = 0.01
 """Lengths that differ by less than this are one speed: a strip is cut to whole frames, a file is not."""
@@ -31,11 +31,6 @@ class Heard:
     duration_s: float | None
     start_frame: float
     speed: float = 1.0
-
-
-def strip_names(scene: bpy.types.Scene) -> list[str]:
-    """Names of the sound strips in a scene's sequencer."""
-    return [strip.name for strip in compat.sound_strips(scene)]
 
 
 def sound_strip(scene: bpy.types.Scene, name: str) -> Any:

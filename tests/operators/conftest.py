@@ -14,7 +14,7 @@ import blender_demo
 from blender_demo.backend.errors import DemoError, JobCancelled
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import ARKIT_NAMES, CHANNELS
-from blender_demo.operators import generate
+from blender_demo.operators import take
 
 
 @pytest.fixture
@@ -92,6 +92,6 @@ def fake_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeJob]:
     class Job(FakeJob):
         made: "list[FakeJob]" = []
 
-    monkeypatch.setattr(generate, "GenerationJob", Job)
-    monkeypatch.setattr(generate, "worker_python", lambda _: tmp_path / "python")
+    monkeypatch.setattr(take, "GenerationJob", Job)
+    monkeypatch.setattr(take, "worker_python", lambda _: tmp_path / "python")
     return Job

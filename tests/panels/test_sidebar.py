@@ -18,7 +18,7 @@ def _arguments(method: str, position: int) -> set[str]:
     tree = ast.parse(Path(sidebar.__file__).read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     found = [call.args[position] for call in calls if call.func.attr == method and len(call.args) > position]
-    return {argument.value for argument in found if isinstance(argument, ast.Constant)}
+    return {str(argument.value) for argument in found if isinstance(argument, ast.Constant)}
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from blender_demo.backend.errors import AudioError
-from blender_demo.scene.strips import heard, sound_strip, strip_names
+from blender_demo.scene.strips import heard, sound_strip
 
 pytestmark = pytest.mark.matrix
 
@@ -85,7 +85,6 @@ def test_a_lost_file_is_named(strip: Any, tmp_path: Path) -> None:
 
 
 def test_strips_are_found_by_name(strip: Any) -> None:
-    assert strip_names(bpy.context.scene) == ["Line"]
     assert sound_strip(bpy.context.scene, "Line").name == "Line"
     with pytest.raises(AudioError, match="no sound strip 'Other'"):
         sound_strip(bpy.context.scene, "Other")
