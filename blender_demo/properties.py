@@ -76,14 +76,17 @@ class DemoFactorSettings(bpy.types.PropertyGroup):
 def _look_at_character(settings: "DemoSettings", _context: bpy.types.Context) -> None:
     """Say at once what of a picked character can be driven."""
     settings.character_ready = False
+    settings.character_half_linked = False
     settings.character_status = ""
     if settings.character is None:
         return
-    from .scene.character import find_character
+    from .scene.character import find_character, half_linked_meshes
     from .scene.detect import detect_character
 
     try:
-        settings.character_status = detect_character(find_character(settings.character)).summary()
+        character = find_character(settings.character)
+        settings.character_status = detect_character(character).summary()
+        settings.character_half_linked = bool(half_linked_meshes(character))
         settings.character_ready = True
     except DemoError as error:
         settings.character_status = str(error)
@@ -108,6 +111,7 @@ class DemoSettings(bpy.types.PropertyGroup):
         update=_look_at_character,
     )
     character_ready: BoolProperty(options={"HIDDEN"})
+    character_half_linked: BoolProperty(options={"HIDDEN"})
     character_status: StringProperty(options={"HIDDEN"})
     source: EnumProperty(
         name="Voice",

@@ -101,4 +101,29 @@ class DEMO_OT_push_down(bpy.types.Operator):
         return {"FINISHED"} if names else {"CANCELLED"}
 
 
-CLASSES: Final = (DEMO_OT_bake, DEMO_OT_remove_bake, DEMO_OT_push_down)
+class DEMO_OT_override_meshes(bpy.types.Operator):
+    """Override the meshes of a linked character too, so that its shape keys can be animated in this file"""
+
+    bl_idname = "demo.override_meshes"
+    bl_label = "Make Shape Keys Editable"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        return _has_character(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Override the meshes."""
+        from .take import override_meshes_of_picked
+
+        try:
+            count = override_meshes_of_picked(context.scene)
+        except DemoError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{count} meshes can be animated now." if count else "They are editable already.")
+        return {"FINISHED"} if count else {"CANCELLED"}
+
+
+CLASSES: Final = (DEMO_OT_bake, DEMO_OT_remove_bake, DEMO_OT_push_down, DEMO_OT_override_meshes)

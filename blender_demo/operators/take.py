@@ -16,12 +16,20 @@ from ..preferences import PACKAGE, preferences, worker_python
 from ..properties import settings_of
 from ..scene.actions import active_paths, own_tracks, push_down
 from ..scene.bake import BakeOptions, BakeReport, bake, remove_bake
-from ..scene.character import Character, IdRef, find_character
+from ..scene.character import Character, IdRef, find_character, override_meshes
 from ..scene.detect import detect_character
 from ..scene.strips import Heard, heard, sound_strip
 from .session import SESSION
 
-__all__ = ["Take", "TakeOrder", "bake_again", "push_down_of_picked", "remove_takes_of_picked", "start_take"]
+__all__ = [
+    "Take",
+    "TakeOrder",
+    "bake_again",
+    "override_meshes_of_picked",
+    "push_down_of_picked",
+    "remove_takes_of_picked",
+    "start_take",
+]
 
 _FOLDER: Final = "demo_takes"
 
@@ -124,6 +132,14 @@ def bake_again(scene: Any) -> BakeReport:
 def remove_takes_of_picked(scene: Any) -> int:
     """Remove all takes from the picked character; the number of strips removed. Raises RigError."""
     return remove_bake(picked_character(scene))
+
+
+def override_meshes_of_picked(scene: Any) -> int:
+    """Make the shape keys of the picked character editable; the number of meshes that needed it. Raises RigError."""
+    count = override_meshes(picked_character(scene))
+    settings = settings_of(scene)
+    settings.character = settings.character  # look at it again
+    return count
 
 
 def push_down_of_picked(scene: Any) -> list[str]:

@@ -71,6 +71,8 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
             _paragraph(column, context, "Pick a face mesh, or press + for a head.", "INFO")
         elif settings.character_status:
             _paragraph(column, context, settings.character_status, "CHECKMARK" if settings.character_ready else "ERROR")
+        if settings.character_half_linked:
+            column.operator("demo.override_meshes", icon="LIBRARY_DATA_OVERRIDE")
 
     def _draw_voice(self, layout: Any, settings: Any) -> None:
         column = layout.column()

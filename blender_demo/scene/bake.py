@@ -34,7 +34,7 @@ from .actions import (
     write_rest,
     write_take,
 )
-from .character import Character
+from .character import Character, half_linked_meshes
 from .plan import BakeOptions, FactorBake, Plan, Samples, make_plan
 from .rig_profile import RigProfile
 
@@ -76,6 +76,7 @@ def bake(
         raise BakeError(
             f"Nothing of '{character.name}' can be baked: its factors are switched off, or drivers hold what they move."
         )
+    _check_libraries(character)
     for block, _ in plan:
         _check_block(block)
     start = options.start_frame
@@ -131,14 +132,23 @@ def _check_options(clip: MotionClip, options: BakeOptions) -> None:
         raise BakeError(f"The start frame must be a frame of the scene, not {options.start_frame}.")
 
 
+def _check_libraries(character: Character) -> None:
+    """Raise BakeError where a character, or its shape keys, may only be changed in another file."""
+    for part in character.parts:
+        if part.library is not None:
+            raise BakeError(
+                f"'{part.name}' is linked from {part.library.filepath} and cannot be animated here. "
+                "Make a library override of it: Object > Library Override > Make."
+            )
+    for mesh in half_linked_meshes(character):
+        raise BakeError(
+            f"The shape keys of '{mesh.name}' are still linked, as library overrides leave them out. "
+            "Press 'Make Shape Keys Editable' in the sidebar."
+        )
+
+
 def _check_block(block: Any) -> None:
     """Raise BakeError where a data-block cannot be animated."""
-    if block.library is not None:
-        path = block.library.filepath
-        raise BakeError(
-            f"'{block.name}' is linked from {path} and cannot be animated here. "
-            "Make a library override of the character first."
-        )
     animation = block.animation_data
     if animation is not None and animation.use_tweak_mode:
         raise BakeError(f"'{block.name}' is in tweak mode. Leave it (Tab over the NLA Editor), then bake again.")

@@ -10,7 +10,16 @@ from mathutils import Matrix
 
 from ..backend.errors import RigError
 
-__all__ = ["Character", "IdRef", "find_character", "rest_matrix", "rig_bones", "shape_keys"]
+__all__ = [
+    "Character",
+    "IdRef",
+    "find_character",
+    "half_linked_meshes",
+    "override_meshes",
+    "rest_matrix",
+    "rig_bones",
+    "shape_keys",
+]
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,20 @@ def find_character(obj: bpy.types.Object) -> Character:
     if not meshes and armature is None:
         raise RigError(f"'{obj.name}' has no shape keys and no armature. Pick the face mesh of a character.")
     return Character(root, tuple(meshes), armature, parts)
+
+
+def half_linked_meshes(character: Character) -> list[bpy.types.Object]:
+    """Meshes of a library override whose shape keys are still linked, as Blender overrides the objects alone."""
+    return [mesh for mesh in character.meshes if mesh.library is None and shape_keys(mesh).library is not None]
+
+
+def override_meshes(character: Character) -> int:
+    """Make the shape keys of an overridden character editable; the number of meshes that needed it."""
+    meshes = half_linked_meshes(character)
+    for mesh in meshes:
+        data: Any = mesh.data
+        data.override_create(remap_local_usages=True)
+    return len(meshes)
 
 
 def rest_matrix(obj: bpy.types.Object) -> Matrix:

@@ -184,10 +184,14 @@ def detect_character(character: Character) -> RigProfile:
         )
     frame, told = face_frame(character, {side: position for side, (_, _, position) in eyes.items()})
     notes = [] if told else ["Neither eyes nor mouth were found, so the character is taken to face -Y."]
-    if eyes and any(channel in _EYE_LOOK for mesh in character.meshes for channel in match_names(_key_names(mesh))):
+    bound = {binding.object for binding in keys if binding.channel in _EYE_LOOK}
+    resting = [
+        m.name for m in character.meshes if m.name not in bound and set(match_names(_key_names(m))) & set(_EYE_LOOK)
+    ]
+    if resting:
         notes.append(
-            "The gaze turns the eyes themselves, so eyeLook keys rest "
-            f"unless their mesh has the property {EYE_LOOK_PROPERTY} = 'lids'."
+            f"The gaze turns the eyes themselves, so the eyeLook keys of {', '.join(resting)} rest. If they move only "
+            f"lids, give the object the custom property {EYE_LOOK_PROPERTY} = 'lids'."
         )
     rotations = [*_head(character, frame), *(_binding(obj, bone, "eye", 1.0, frame) for obj, bone, _ in eyes.values())]
     carried = RigProfile(tuple(keys), tuple(rotations)).carried

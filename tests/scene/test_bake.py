@@ -3,6 +3,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -15,7 +17,7 @@ from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX
 from blender_demo.scene.actions import MARKER, own_tracks, push_down, takes
 from blender_demo.scene.bake import BakeOptions, FactorBake, bake, remove_bake
-from blender_demo.scene.character import Character, find_character, rest_matrix, shape_keys
+from blender_demo.scene.character import Character, find_character, override_meshes, rest_matrix, shape_keys
 from blender_demo.scene.detect import detect_character
 from blender_demo.scene.rig_profile import RigProfile
 
@@ -393,17 +395,26 @@ def test_eyes_that_are_objects_turn_with_the_gaze(
     )
 
 
-def test_a_linked_character_is_refused_and_an_override_is_baked(
-    rigged: Character, steady_clip: Clip, tmp_path: "object"
+def test_a_linked_character_is_refused_and_its_override_is_baked(
+    rigged: Character, steady_clip: Clip, tmp_path: Path
 ) -> None:
-    path = str(tmp_path) + "/library.blend"
-    bpy.ops.wm.save_as_mainfile(filepath=path)
+    library = tmp_path / "library.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(library))
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    with bpy.data.libraries.load(path, link=True) as (found, wanted):
+    scene: Any = bpy.context.scene
+    with bpy.data.libraries.load(str(library), link=True) as (found, wanted):  # pyright: ignore
         wanted.objects = list(found.objects)
     for obj in wanted.objects:
-        bpy.context.scene.collection.objects.link(obj)
-    linked = next(obj for obj in wanted.objects if obj.type == "MESH")
-    with pytest.raises(BakeError, match="library override"):
-        _bake(steady_clip(jawOpen=0.6), find_character(linked))
+        scene.collection.objects.link(obj)
+    rig = next(obj for obj in wanted.objects if obj.type == "ARMATURE")
+    with pytest.raises(BakeError, match="Library Override > Make"):
+        _bake(steady_clip(jawOpen=0.6), find_character(rig))
+    overridden = rig.override_hierarchy_create(scene, bpy.context.view_layer, do_fully_editable=True)
+    with pytest.raises(BakeError, match="Make Shape Keys Editable"):
+        _bake(steady_clip(jawOpen=0.6), find_character(overridden))
     assert len(bpy.data.actions) == 0
+    assert override_meshes(find_character(overridden)) == 1
+    character = find_character(overridden)
+    _bake(steady_clip(jawOpen=0.6, headYaw=0.3), character)
+    assert _value(character, "jawOpen", 10) == pytest.approx(0.6, abs=0.003)
+    assert _facing(character, "head", 10)[0].x == pytest.approx(-np.sin(0.3), abs=3e-3)
