@@ -7,12 +7,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Nothing half-writ
 """
 
 import argparse
+import ctypes
 import importlib.util
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -250,14 +251,16 @@ def _check_folder(path: Path) -> None:
 
 @contextmanager
 def _stdout_as_stderr() -> Iterator[None]:
-    """Blender prints to stdout what it does, which here is for results."""
+    """Blender prints what it does to stdout, from Python and from C; here stdout is for results."""
+    c_library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
-        sys.stdout.flush()
+        c_library.fflush(None)
         os.dup2(kept, 1)
         os.close(kept)
 

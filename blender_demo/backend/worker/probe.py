@@ -37,9 +37,9 @@ def probe() -> dict[str, str]:
 
 
 def _weights() -> str:
-    from ..networks import Networks  # imports torch
-
     try:
+        from ..networks import Networks  # imports torch
+
         Networks.load()
     except Exception as error:
         return ERROR_PREFIX + str(error)

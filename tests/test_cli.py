@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line from end to end: clips, Blender files, exit statuses, and what is printed where."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+import soundfile
+
+from blender_demo import cli
+from blender_demo.backend.motion.clip import MotionClip
+from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
+from blender_demo.backend.worker.client import Worker
+
+ROOT = Path(__file__).parents[1]
+FAKE_CHILD = ROOT / "tests" / "backend" / "worker" / "fake_child.py"
+WEIGHTS = ROOT / "blender_demo" / "backend" / "weights" / "demo.safetensors"
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """A short recording."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(24000), 16000)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A clip in which the jaw opens and closes."""
+    channels = np.zeros((60, len(CHANNELS)), np.float32)
+    channels[:, CHANNEL_INDEX["jawOpen"]] = 0.5 - 0.5 * np.cos(np.arange(60) / 5)
+    path = tmp_path / "clip.npz"
+    MotionClip(30.0, channels).save(path)
+    return path
+
+
+@pytest.fixture
+def fake_generator(monkeypatch):
+    """Let the worker use the fake generator."""
+    monkeypatch.setattr(cli, "Worker", partial(Worker, script=FAKE_CHILD))
+
+
+@pytest.fixture(autouse=True)
+def _empty_blender():
+    yield
+    bpy.ops.wm.read_homefile(use_empty=True, app_template="")
+
+
+def run(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason="needs the trained weights")
+def test_from_sound_to_a_blender_file(sound, tmp_path, capfd):
+    npz, blend = tmp_path / "take.npz", tmp_path / "take.blend"
+    assert run("generate", sound, "--out", npz, "--python", sys.executable) == cli.OK
+    assert run("bake", npz, "--head", "--out", blend) == cli.OK
+    clip = MotionClip.load(npz)
+    assert clip.names == CHANNELS
+    assert clip.duration_s == pytest.approx(1.5, abs=0.05)
+    assert "Wrote" in capfd.readouterr().out
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert bpy.data.objects["DEMO Head"].data.shape_keys.animation_data.nla_tracks
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_settings_are_those_of_the_command_line(sound, tmp_path, capsys):
+    out = tmp_path / "take.npz"
+    options = ["--seed", 7, "--steps", 3, "--device", "cpu", "--start", 0.5, "--duration", 1, "--json"]
+    factors = ["--factor", "lip.gain=1.5", "--factor", "pose.seed_offset=2"]
+    assert run("generate", sound, "--out", out, "--python", sys.executable, *options, *factors) == cli.OK
+    done = lines(capsys.readouterr().out)[-1]
+    assert done["event"] == "done"
+    settings = done["settings"]
+    assert (settings["seed"], settings["steps"], settings["device"]) == (7, 3, "cpu")
+    assert settings["factors"]["lip"]["gain"] == 1.5
+    assert settings["factors"]["pose"]["seed_offset"] == 2
+    assert MotionClip.load(out).audio_hash == "0.5-1.0"
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_json_is_one_object_per_line_and_progress_never_falls(sound, tmp_path, capfd):
+    assert run("generate", sound, "--out", tmp_path / "a.npz", "--json", "--python", sys.executable) == cli.OK
+    printed = capfd.readouterr()
+    events = lines(printed.out)
+    fractions = [event["fraction"] for event in events if event["event"] == "progress"]
+    assert fractions == sorted(fractions)
+    assert printed.err == ""
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_without_a_terminal_progress_is_a_few_lines(sound, tmp_path, capfd):
+    assert run("generate", sound, "--out", tmp_path / "a.npz", "--python", sys.executable) == cli.OK
+    printed = capfd.readouterr()
+    assert printed.out.count("\n") == 1
+    assert 1 <= printed.err.count("\n") <= 20
+    assert "\r" not in printed.err
+
+
+def test_bake_makes_a_file_with_the_head_and_its_frame_range(clip, tmp_path, capfd):
+    out = tmp_path / "out.blend"
+    assert run("bake", clip, "--head", "--out", out, "--fps", 23.976, "--start-frame", 101, "--json") == cli.OK
+    done = lines(capfd.readouterr().out)[-1]
+    assert done["keys"] > 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    scene = bpy.context.scene
+    assert scene.render.fps / scene.render.fps_base == pytest.approx(23.976)
+    assert (scene.frame_start, scene.frame_end) == (101, 148)
+    jaw = bpy.data.objects["DEMO Head"].data.shape_keys.key_blocks["jawOpen"]
+    scene.frame_set(101 + round(16 / 30 * 23.976))
+    assert jaw.value > 0.9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.npz", "out.blend"]
+
+
+def test_bake_finds_the_only_character_of_a_scene(clip, tmp_path):
+    first, second = tmp_path / "first.blend", tmp_path / "second.blend"
+    assert run("bake", clip, "--head", "--out", first) == cli.OK
+    before = first.read_bytes()
+    assert run("bake", clip, "--blend", first, "--out", second) == cli.OK
+    assert first.read_bytes() == before
+    assert second.is_file()
+
+
+def test_a_file_is_overwritten_only_when_told(clip, tmp_path, capsys):
+    blend = tmp_path / "a.blend"
+    assert run("bake", clip, "--head", "--out", blend) == cli.OK
+    before = blend.read_bytes()
+    assert run("bake", clip, "--blend", blend, "--out", blend) == cli.FAILED
+    assert "--overwrite" in capsys.readouterr().err
+    assert blend.read_bytes() == before
+    assert run("bake", clip, "--blend", blend, "--out", blend, "--overwrite", "--take", "second") == cli.OK
+    assert blend.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["dance"], "invalid choice"),
+        (["generate"], "AUDIO"),
+        (["generate", "a.wav"], "--out"),
+        (["generate", "a.wav", "--out", "a.npz", "--seed", "x"], "--seed"),
+        (["generate", "a.wav", "--out", "a.npz", "--steps", "0"], "Steps must be between"),
+        (["generate", "a.wav", "--out", "a.npz", "--device", "tpu"], "--device"),
+        (["generate", "a.wav", "--out", "a.wav"], "ends in .npz"),
+        (["generate", "a.wav", "--out", "a.npz", "--factor", "lip=2"], "such as lip.gain=1.2"),
+        (["generate", "a.wav", "--out", "a.npz", "--factor", "nose.gain=2"], "lip, pose, eyes, expression"),
+        (["generate", "a.wav", "--out", "a.npz", "--factor", "lip.gain=much"], "much is not a number"),
+        (["generate", "a.wav", "--out", "a.npz", "--factor", "lip.gain=99"], "between 0 and 4"),
+        (["bake", "a.npz", "--out", "a.blend"], "--head"),
+        (["bake", "a.npz", "--out", "a.blend", "--head", "--object", "Head"], "not allowed"),
+        (["bake", "a.npz", "--out", "a.blend", "--head", "--fps", "0"], "--fps must be"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_told_in_one_line(arguments, message, capsys):
+    assert run(*arguments) == cli.USAGE
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.startswith("Error: ")
+    assert printed.count("\n") == 1
+
+
+def test_doctor_says_what_is_there(capsys):
+    status = run("doctor", "--json", "--python", sys.executable)
+    findings = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert findings["torch"]["ok"]
+    assert findings["Blender"]["found"].startswith(bpy.app.version_string.split()[0])
+    assert {"Python", "numpy", "scipy", "soundfile", "safetensors", "device", "weights", "disk"} <= set(findings)
+    assert status == (cli.OK if all(finding["ok"] for finding in findings.values()) else cli.FAILED)
+
+
+def test_doctor_says_what_to_do_about_a_python_that_will_not_do(tmp_path, capsys):
+    assert run("doctor", "--python", tmp_path / "python") == cli.FAILED
+    text = capsys.readouterr().out
+    assert str(tmp_path / "python") in text
+    assert "Choose another Python with --python" in text
+    assert "Not ready yet: see Python above." in text
+
+
+def test_it_runs_as_a_module(clip, tmp_path):
+    """The Python package of Blender may hang when the interpreter ends: `__main__` must not wait for that."""
+    command = [sys.executable, "-m", "blender_demo", "bake", str(clip), "--head", "--out", str(tmp_path / "a.blend")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == cli.OK, done.stderr
+    assert done.stdout.startswith("Wrote ")
+    done = subprocess.run([*command[:3], "dance"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == cli.USAGE
