@@ -77,13 +77,15 @@ def sequencer_scene(context: bpy.types.Context) -> Any:
     return getattr(context, "sequencer_scene", None) or context.scene
 
 
+def strips_of(editor: Any) -> Any:
+    """The strips of a sequencer, those inside meta strips left out."""
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
 def sound_strips(scene: bpy.types.Scene) -> list[Any]:
-    """The sound strips of a scene's sequencer, those inside meta strips left out."""
+    """The sound strips of a scene's sequencer."""
     editor = scene.sequence_editor
-    if editor is None:
-        return []
-    strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # pyright: ignore[reportAttributeAccessIssue]
-    return [strip for strip in strips if strip.type == "SOUND"]
+    return [] if editor is None else [strip for strip in strips_of(editor) if strip.type == "SOUND"]
 
 
 def _strips(scene: bpy.types.Scene) -> Any:

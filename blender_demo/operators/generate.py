@@ -139,4 +139,32 @@ class DEMO_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES: Final = (DEMO_OT_generate, DEMO_OT_cancel)
+class DEMO_OT_add_sound(bpy.types.Operator):
+    """Put the recording into the sequencer at the start frame, to hear it during playback"""
+
+    bl_idname = "demo.add_sound"
+    bl_label = "Hear It"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        if not settings_of(context.scene).audio_path:
+            cls.poll_message_set("Choose a recording first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Add the strip."""
+        from .take import add_recording
+
+        try:
+            name = add_recording(context)
+        except DemoError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"'{name}' is in the sequencer.")
+        return {"FINISHED"}
+
+
+CLASSES: Final = (DEMO_OT_generate, DEMO_OT_cancel, DEMO_OT_add_sound)

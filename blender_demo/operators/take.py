@@ -18,12 +18,13 @@ from ..scene.actions import active_paths, own_tracks, push_down
 from ..scene.bake import BakeOptions, BakeReport, bake, remove_bake
 from ..scene.character import Character, IdRef, find_character, override_meshes
 from ..scene.detect import detect_character
-from ..scene.strips import Heard, heard, sound_strip
+from ..scene.strips import Heard, add_sound, heard, sound_strip
 from .session import SESSION
 
 __all__ = [
     "Take",
     "TakeOrder",
+    "add_recording",
     "bake_again",
     "override_meshes_of_picked",
     "push_down_of_picked",
@@ -53,18 +54,30 @@ def picked_character(scene: Any) -> Character:
     return find_character(picked)
 
 
+def _recording_file(settings: Any) -> Path:
+    """The recording named in the panel. Raises AudioError."""
+    if not settings.audio_path:
+        raise AudioError("Choose a recording first.")
+    path = Path(bpy.path.abspath(settings.audio_path))
+    if not path.is_file():
+        raise AudioError(f"The recording {path} does not exist. Choose another one.")
+    return path
+
+
 def _recording(scene: Any, context: bpy.types.Context) -> Heard:
     """What the take is made from. Raises AudioError."""
     settings = settings_of(scene)
     if settings.source == "STRIP":
         editor_scene = compat.sequencer_scene(context)
         return heard(sound_strip(editor_scene, settings.strip), editor_scene, compat.cache_folder(PACKAGE, "audio"))
-    if not settings.audio_path:
-        raise AudioError("Choose a recording first.")
-    path = Path(bpy.path.abspath(settings.audio_path))
-    if not path.is_file():
-        raise AudioError(f"The recording {path} does not exist. Choose another one.")
+    path = _recording_file(settings)
     return Heard(path.stem, path, 0.0, None, float(settings.start_frame))
+
+
+def add_recording(context: bpy.types.Context) -> str:
+    """Put the recording named in the panel into the sequencer; the name of its strip. Raises AudioError."""
+    settings = settings_of(context.scene)
+    return add_sound(compat.sequencer_scene(context), _recording_file(settings), settings.start_frame).name
 
 
 def _order(context: bpy.types.Context) -> TakeOrder:

@@ -81,7 +81,9 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
         if settings.source == "STRIP":
             column.prop(settings, "strip", text="", icon="SOUND")
             return
-        column.prop(settings, "audio_path", text="")
+        row = column.row(align=True)
+        row.prop(settings, "audio_path", text="")
+        row.operator("demo.add_sound", text="", icon="SOUND")
         row = column.row()
         row.use_property_split = True
         row.use_property_decorate = False

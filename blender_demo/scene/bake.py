@@ -76,7 +76,7 @@ def bake(
         raise BakeError(
             f"Nothing of '{character.name}' can be baked: its factors are switched off, or drivers hold what they move."
         )
-    _check_libraries(character)
+    _check_libraries(character, profile)
     for block, _ in plan:
         _check_block(block)
     start = options.start_frame
@@ -132,10 +132,11 @@ def _check_options(clip: MotionClip, options: BakeOptions) -> None:
         raise BakeError(f"The start frame must be a frame of the scene, not {options.start_frame}.")
 
 
-def _check_libraries(character: Character) -> None:
-    """Raise BakeError where a character, or its shape keys, may only be changed in another file."""
+def _check_libraries(character: Character, profile: RigProfile) -> None:
+    """Raise BakeError where what the profile drives may only be changed in another file."""
+    driven = {binding.object for binding in (*profile.keys, *profile.rotations)}
     for part in character.parts:
-        if part.library is not None:
+        if part.name in driven and part.library is not None:
             raise BakeError(
                 f"'{part.name}' is linked from {part.library.filepath} and cannot be animated here. "
                 "Make a library override of it: Object > Library Override > Make."

@@ -11,7 +11,7 @@ from .. import compat
 from ..backend.errors import AudioError
 from .bake import scene_fps
 
-__all__ = ["Heard", "heard", "sound_strip"]
+__all__ = ["Heard", "add_sound", "heard", "sound_strip"]
 
 _SAME_SPEED: Final = 0.01
 """Lengths that differ by less than this are one speed: a strip is cut to whole frames, a file is not."""
@@ -41,6 +41,23 @@ def sound_strip(scene: bpy.types.Scene, name: str) -> Any:
     if not name:
         raise AudioError("Choose a sound strip of the sequencer first.")
     raise AudioError(f"The sequencer of '{scene.name}' has no sound strip '{name}'. Choose another one.")
+
+
+def add_sound(scene: bpy.types.Scene, path: Path, start_frame: int) -> Any:
+    """The sound strip that plays a file from a frame on; a new one on a channel of its own unless it is there already.
+
+    Raises AudioError.
+    """
+    for strip in compat.sound_strips(scene):
+        same_file = strip.sound is not None and Path(bpy.path.abspath(strip.sound.filepath)) == path
+        if same_file and compat.strip_times(strip).content_start == start_frame:
+            return strip
+    strips = compat.strips_of(scene.sequence_editor or scene.sequence_editor_create())
+    channel = 1 + max((strip.channel for strip in strips), default=0)
+    try:
+        return strips.new_sound(path.stem, str(path), channel, start_frame)
+    except RuntimeError as error:
+        raise AudioError(f"Blender cannot play {path}: {str(error).strip().rstrip('.')}.") from error
 
 
 def heard(strip: Any, scene: bpy.types.Scene, unpack_folder: Path) -> Heard:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from blender_demo.backend.errors import AudioError
-from blender_demo.scene.strips import heard, sound_strip
+from blender_demo.scene.strips import add_sound, heard, sound_strip
 
 pytestmark = pytest.mark.matrix
 
@@ -88,3 +88,12 @@ def test_strips_are_found_by_name(strip: Any) -> None:
     assert sound_strip(bpy.context.scene, "Line").name == "Line"
     with pytest.raises(AudioError, match="no sound strip 'Other'"):
         sound_strip(bpy.context.scene, "Other")
+
+
+def test_a_recording_is_added_once_on_a_free_channel(strip: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes((tmp_path / "line.wav").read_bytes())
+    added = add_sound(bpy.context.scene, other, 50)
+    assert added.channel == 2
+    assert add_sound(bpy.context.scene, other, 50) == added
+    assert heard(added, bpy.context.scene, tmp_path).start_frame == 50.0
