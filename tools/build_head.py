@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds `blender_demo/backend/head/head.npz`: the project's own head, with shapes fitted to the numbers of ICT-FaceKit.
+"""Builds `blender_demo/backend/head/head.npz`: the project's own head, fitted to the numbers of ICT-FaceKit.
 
-    python tools/build_head.py ict_facekit.npz [--landmarks ict_landmarks.json] [--output head.npz]
+    python -m tools.build_head ict_facekit.npz [--landmarks ict_landmarks.json] [--output head.npz]
 
-The skin is re-meshed as a quad grid with loops round mouth and eyes: half of the source surface is posed with the lips apart (so that
-upper and lower lip cannot be confused), stretched where detail is needed, re-meshed by QuadriFlow with its borders kept, mirrored, and carried
-back by barycentric interpolation. Mouth bag, lid rims, eyeballs, teeth, gums, tongue, lashes, brows, and hair are constructed here.
-Everything is computed in the source's centimetres and stored in metres; head frame as in `backend/motion/factors.py`.
+The skin is re-meshed as a quad grid with loops round mouth and eyes: half of the source surface is posed with the
+lips apart (so that upper and lower lip cannot be confused), stretched where detail is needed, re-meshed by QuadriFlow
+with its borders kept, mirrored, and carried back by barycentric interpolation. Mouth bag, lid rims, eyeballs, teeth,
+gums, tongue, lashes, brows, hair and clothes are constructed here and in `head_dressing.py`. Everything is computed
+in the source's centimetres and stored in metres; head frame as in `backend/motion/factors.py`.
 """
 
 import argparse
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,11 +24,18 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from blender_demo.backend.motion.factors import ARKIT_NAMES, EYE_LOOK_PITCH_RAD, EYE_LOOK_YAW_RAD
-from tools.head_dressing import clothes, hair, skin_colors, upper_lashes, eyebrow
+from tools.head_dressing import clothes, eyebrow, hair, skin_colors, upper_lashes
 from tools.head_geometry import (
-    Array, Ints, border_loops, cap, closest_on_triangles, flat_uv, rigid_fit, smoothstep, strip,
+    Array,
+    Ints,
+    border_loops,
+    cap,
+    closest_on_triangles,
+    flat_uv,
+    rigid_fit,
+    smoothstep,
+    strip,
 )
 
 OUTPUT = Path(__file__).resolve().parents[1] / "blender_demo" / "backend" / "head" / "head.npz"
@@ -47,7 +54,20 @@ MOUTH, EYE, NOSE = np.array([0.0, -4.6, 11.0]), np.array([3.15, 3.5, 9.3]), np.a
 """Centres of detail in the posed source."""
 
 MATERIALS = ("skin", "mouth", "gums", "teeth", "tongue", "sclera", "iris", "pupil", "brows", "lashes")
-PARTS = ("skin", "mouth", "lidRims", "eyeLeft", "eyeRight", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue", "brows", "lashes")
+PARTS = (
+    "skin",
+    "mouth",
+    "lidRims",
+    "eyeLeft",
+    "eyeRight",
+    "teethUpper",
+    "teethLower",
+    "gumsUpper",
+    "gumsLower",
+    "tongue",
+    "brows",
+    "lashes",
+)
 EYE_RADIUS, IRIS_RAD, PUPIL_RAD = 1.40, 0.44, 0.19
 """Eyeball radius in cm; half angles of iris and pupil in radians."""
 LID_CLEARANCE, LID_OVERLAP, LIP_OVERLAP, TEETH_CLEARANCE = 0.03, 0.14, 0.04, 0.06
@@ -70,7 +90,7 @@ class Source:
         for name in ARKIT_NAMES:
             side = {"Left": "_L", "Right": "_R"}
             stem = name.removesuffix("Left").removesuffix("Right")
-            ict = name if name in raw else stem + side.get(name[len(stem):], "")
+            ict = name if name in raw else stem + side.get(name[len(stem) :], "")
             both = [raw[key] for key in (stem + "_L", stem + "_R") if key in raw]
             deltas[name] = raw[ict] if ict in raw else sum(both, np.zeros_like(data["vertices"], np.float64))
         vertices = data["vertices"].astype(np.float64)
@@ -97,7 +117,7 @@ class Head:
     uv: Array = field(default_factory=lambda: np.zeros((0, 4, 2)))
 
     def add(self, part: str, material: str | Ints, vertices: Array, deltas: Array, quads: Ints, uv: Array) -> Ints:
-        """Appends a piece whose `quads` count from its own first vertex (negative: vertices of the head so far, as -1 - index)."""
+        """Appends a piece whose `quads` count from its own first vertex; -1 - i is vertex i of the head so far."""
         start = len(self.vertices)
         self.vertices = np.concatenate([self.vertices, vertices])
         self.deltas = np.concatenate([self.deltas, deltas], axis=1)
@@ -112,14 +132,21 @@ class Head:
         return np.flatnonzero(self.part == PARTS.index(part))
 
 
-# --- skin -------------------------------------------------------------------------------------------------------------------------------
+# --- skin ------------------------------------------------------------------------------------------------------------
 
 
 def posed_for_meshing(source: Source) -> Array:
     """Source vertices with parted lips, lids half down, detail enlarged, back of the head and bust reduced."""
-    posed = source.vertices + 0.5 * (source.deltas["jawOpen"] + source.deltas["eyeBlinkLeft"] + source.deltas["eyeBlinkRight"])
+    posed = source.vertices + 0.5 * (
+        source.deltas["jawOpen"] + source.deltas["eyeBlinkLeft"] + source.deltas["eyeBlinkRight"]
+    )
     offset = np.zeros_like(posed)
-    for centre, reach, gain in ((MOUTH, 3.6, 1.1), (EYE, 2.2, 1.4), (EYE * [-1, 1, 1], 2.2, 1.4), (NOSE, 2.2, 0.8)):  # gain < 2.2: no fold
+    for centre, reach, gain in (
+        (MOUTH, 3.6, 1.1),
+        (EYE, 2.2, 1.4),
+        (EYE * [-1, 1, 1], 2.2, 1.4),
+        (NOSE, 2.2, 0.5),
+    ):  # gain < 2.2: no fold
         away = posed - centre
         offset += away * gain * np.exp(-(away**2).sum(1, keepdims=True) / reach**2)
     posed = posed + offset
@@ -136,7 +163,12 @@ def quadriflow(vertices: Array, faces: Ints, target: int) -> tuple[Array, Ints]:
     bpy.context.view_layer.objects.active = half
     half.select_set(True)
     bpy.ops.object.quadriflow_remesh(
-        use_mesh_symmetry=False, use_preserve_boundary=True, use_preserve_sharp=False, mode="FACES", target_faces=target, seed=0
+        use_mesh_symmetry=False,
+        use_preserve_boundary=True,
+        use_preserve_sharp=False,
+        mode="FACES",
+        target_faces=target,
+        seed=0,
     )
     remeshed = np.array([v.co for v in half.data.vertices])
     return remeshed, np.array([list(p.vertices) for p in half.data.polygons])
@@ -182,7 +214,9 @@ def build_skin(source: Source, head: Head) -> Array:
     points = relaxed(points, quads, posed, triangles)
     triangle, weights = closest_on_triangles(points, posed, triangles)
     corners = triangles[triangle]
-    neutral, *deltas = ((values[corners] * weights[..., None]).sum(1) for values in (source.vertices, *source.deltas.values()))
+    neutral, *deltas = (
+        (values[corners] * weights[..., None]).sum(1) for values in (source.vertices, *source.deltas.values())
+    )
     head.add("skin", "skin", neutral, np.stack(deltas), quads, cylindrical_uv(neutral, quads))
     return points
 
@@ -210,7 +244,7 @@ def cylindrical_uv(vertices: Array, quads: Ints) -> Array:
     return uv
 
 
-# --- what is inside ---------------------------------------------------------------------------------------------------------------------
+# --- what is inside --------------------------------------------------------------------------------------------------
 
 
 def build_mouth_bag(source: Source, head: Head, lips: Ints) -> None:
@@ -264,7 +298,12 @@ def build_eyes(head: Head, centres: Array) -> None:
     bands = [strip(index[k + 1], index[k]) for k in range(len(rings) - 1)]
     back = cap(index[-1][::-1], len(ball) - 1)
     quads = np.concatenate([front, *bands, back])
-    names = ["pupil"] * len(front) + ["pupil"] * segments + ["iris"] * 2 * segments + ["sclera"] * (7 * segments + len(back))
+    names = (
+        ["pupil"] * len(front)
+        + ["pupil"] * segments
+        + ["iris"] * 2 * segments
+        + ["sclera"] * (7 * segments + len(back))
+    )
     material = np.array([MATERIALS.index(name) for name in names])
     uv = (0.5 + 0.5 * ball[:, :2] / EYE_RADIUS)[quads]
     for side, centre in zip(("Left", "Right"), centres, strict=True):
@@ -279,7 +318,9 @@ def turned(points: Array, to_left: float, down: float) -> Array:
     """Points about the origin turned by whole eyeLook units, to +x and downwards."""
     yaw, pitch = to_left * EYE_LOOK_YAW_RAD, down * EYE_LOOK_PITCH_RAD
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    return points @ (np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])).T
+    return (
+        points @ (np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])).T
+    )
 
 
 def jaw_motion(source: Source, points: Array) -> Array:
@@ -302,7 +343,12 @@ def cube_sphere(n: int) -> tuple[Array, Ints]:
         for sign in (-1, 1):
             for i in range(n):
                 for j in range(n):
-                    corners = [(grid[i], grid[j]), (grid[i + 1], grid[j]), (grid[i + 1], grid[j + 1]), (grid[i], grid[j + 1])]
+                    corners = [
+                        (grid[i], grid[j]),
+                        (grid[i + 1], grid[j]),
+                        (grid[i + 1], grid[j + 1]),
+                        (grid[i], grid[j + 1]),
+                    ]
                     points = [tuple(np.roll([sign, u, v], axis).tolist()) for u, v in corners]
                     quad = [keys.setdefault(p, len(keys)) for p in points]
                     quads.append(quad if sign > 0 else quad[::-1])
@@ -320,7 +366,9 @@ def build_teeth(source: Source, head: Head) -> None:
             crown = points[(points[:, 1] < -2.0) if side > 0 else (points[:, 1] > -4.6)]
             low, high = crown.min(0), crown.max(0)
             centre, size = (low + high) / 2, (high - low) / 2
-            tree = BVHTree.FromPolygons(source.vertices.tolist(), source.triangles(np.isin(source.faces[:, 0], tooth)).tolist())
+            tree = BVHTree.FromPolygons(
+                source.vertices.tolist(), source.triangles(np.isin(source.faces[:, 0], tooth)).tolist()
+            )
             wrapped = []
             for ray in direction / np.linalg.norm(direction, axis=1, keepdims=True) * size * 3:
                 hit = tree.ray_cast(Vector(centre + ray), Vector(-ray))[0]
@@ -351,7 +399,9 @@ def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
     outward = np.stack([-tangent[:, 2], 0 * steps, tangent[:, 0]], axis=1)
     outward *= np.sign((outward * (path - [0, 0, 4])).sum(1, keepdims=True))
     up = np.array([0, side, 0])
-    profile = np.array([(0.30, 0.25), (0.38, 0.45), (0.36, 0.9), (0.1, 1.2), (-0.3, 1.2), (-0.5, 0.9), (-0.5, 0.45), (-0.36, 0.25)])
+    profile = np.array(
+        [(0.30, 0.25), (0.38, 0.45), (0.36, 0.9), (0.1, 1.2), (-0.3, 1.2), (-0.5, 0.9), (-0.5, 0.45), (-0.36, 0.25)]
+    )
     rings = [path + out * outward + rise * up for out, rise in profile]
     points = np.stack(rings, axis=1).reshape(-1, 3)
     index = np.arange(len(points)).reshape(len(path), len(profile))
@@ -361,12 +411,32 @@ def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
     head.add("gumsUpper" if side > 0 else "gumsLower", "gums", points, deltas, quads, flat_uv(len(quads)))
 
 
-TONGUE_REST = np.array([  # y, z of the spine, half width, half height; root to tip, cm
-    (-5.6, 1.4, 1.1, 0.9), (-5.0, 2.4, 1.5, 0.9), (-4.5, 3.6, 1.6, 0.85), (-4.2, 5.0, 1.55, 0.75), (-4.15, 6.3, 1.45, 0.6),
-    (-4.2, 7.2, 1.25, 0.45), (-4.25, 7.8, 1.0, 0.35), (-4.3, 8.2, 0.7, 0.25), (-4.3, 8.45, 0.35, 0.15)])
-TONGUE_OUT = np.array([
-    (-5.2, 1.6, 1.1, 0.9), (-4.3, 3.0, 1.5, 1.0), (-3.5, 5.0, 1.6, 0.95), (-3.05, 7.2, 1.6, 0.75), (-2.85, 9.0, 1.5, 0.5),
-    (-2.85, 10.6, 1.35, 0.38), (-3.05, 12.0, 1.2, 0.33), (-3.45, 13.0, 0.9, 0.26), (-3.8, 13.5, 0.45, 0.15)])
+TONGUE_REST = np.array(
+    [  # y, z of the spine, half width, half height; root to tip, cm
+        (-5.6, 1.4, 1.1, 0.9),
+        (-5.0, 2.4, 1.5, 0.9),
+        (-4.5, 3.6, 1.6, 0.85),
+        (-4.2, 5.0, 1.55, 0.75),
+        (-4.15, 6.3, 1.45, 0.6),
+        (-4.2, 7.2, 1.25, 0.45),
+        (-4.25, 7.8, 1.0, 0.35),
+        (-4.3, 8.2, 0.7, 0.25),
+        (-4.3, 8.45, 0.35, 0.15),
+    ]
+)
+TONGUE_OUT = np.array(
+    [
+        (-5.2, 1.6, 1.1, 0.9),
+        (-4.3, 3.0, 1.5, 1.0),
+        (-3.5, 5.0, 1.6, 0.95),
+        (-3.05, 7.2, 1.6, 0.75),
+        (-2.85, 9.0, 1.5, 0.5),
+        (-2.85, 10.6, 1.35, 0.38),
+        (-3.05, 12.0, 1.2, 0.33),
+        (-3.45, 13.0, 0.9, 0.26),
+        (-3.8, 13.5, 0.45, 0.15),
+    ]
+)
 
 
 def build_tongue(source: Source, head: Head) -> None:
@@ -383,14 +453,19 @@ def build_tongue(source: Source, head: Head) -> None:
 
     rest = loft(TONGUE_REST)
     index = np.arange(17 * 14).reshape(17, 14)
-    quads = np.concatenate([
-        *[strip(index[k], index[k + 1]) for k in range(16)], cap(index[-1], len(rest) - 2), cap(index[0][::-1], len(rest) - 1)])
+    quads = np.concatenate(
+        [
+            *[strip(index[k], index[k + 1]) for k in range(16)],
+            cap(index[-1], len(rest) - 2),
+            cap(index[0][::-1], len(rest) - 1),
+        ]
+    )
     deltas = jaw_motion(source, rest)
     deltas[ARKIT_NAMES.index("tongueOut")] = loft(TONGUE_OUT) - rest
     head.add("tongue", "tongue", rest, deltas, quads, flat_uv(len(quads)))
 
 
-# --- lips and lids ----------------------------------------------------------------------------------------------------------------------
+# --- lips and lids ---------------------------------------------------------------------------------------------------
 
 
 def shape(head: Head, name: str) -> Array:
@@ -399,7 +474,7 @@ def shape(head: Head, name: str) -> Array:
 
 
 def split_at_corners(meshed: Array, loop: Ints, near: Ints) -> tuple[Ints, Ints]:
-    """Vertices above and below the line between the corners of a loop, judged in the meshing pose, where the two sides are apart."""
+    """Vertices above and below the line between a loop's corners, judged in the meshing pose, with the sides apart."""
     first, last = meshed[loop[meshed[loop, 0].argmin()]], meshed[loop[meshed[loop, 0].argmax()]]
     above = meshed[near, 1] > np.interp(meshed[near, 0], [first[0], last[0]], [first[1], last[1]])
     return near[above], near[~above]
@@ -419,19 +494,27 @@ def seam_and_gap(posed: Array, upper: Ints, lower: Ints, places: Array) -> tuple
 
 
 def seal_lips(head: Head, upper: Ints, lower: Ints, corners: Ints) -> None:
-    """Closes the lips at rest, and makes mouthClose undo the whole of jawOpen."""
+    """Closes the lips at rest, makes mouthClose undo the whole of jawOpen, and keeps rolled lips shut."""
     skin = head.of("skin")
-    side = np.isin(skin, upper) * -0.5 + np.isin(skin, lower) * 0.5
-    for values, base in ((head.vertices, 0.0), (shape(head, "mouthClose"), head.vertices + shape(head, "jawOpen"))):
+    part = {"upper": np.isin(skin, upper) * -0.5, "lower": np.isin(skin, lower) * 0.5}
+    rest, close = head.vertices, shape(head, "mouthClose")
+    for in_upper, in_lower, others in (
+        (rest, rest, []),
+        (close, close, [rest, shape(head, "jawOpen")]),
+        (shape(head, "mouthRollUpper"), shape(head, "mouthRollLower"), [rest]),
+    ):
         for _ in range(6):
-            posed = values + base
+            posed = sum(others, in_upper + (in_lower if in_lower is not in_upper else 0.0))
             reach = np.abs(posed[corners, 0]).min() - 0.2
             places = np.linspace(-reach, reach, 21)
             seam, openness = seam_and_gap(posed, upper, lower, places)
+            lacking = openness + LIP_OVERLAP if in_upper is in_lower else (openness + 8 * LIP_OVERLAP).clip(0)
             off_seam = posed[skin, 1] - np.interp(posed[skin, 0], places, seam)
             beyond = (np.abs(posed[skin, 0]) - reach).clip(0)
-            amount = np.interp(posed[skin, 0], places, openness + LIP_OVERLAP) * np.exp(-((beyond / 0.3) ** 2) - (off_seam / 0.8) ** 2)
-            values[skin, 1] += side * amount * smoothstep(8.8, 9.8, posed[skin, 2])
+            amount = np.interp(posed[skin, 0], places, lacking) * np.exp(-((beyond / 0.3) ** 2) - (off_seam / 0.8) ** 2)
+            amount = amount * smoothstep(8.8, 9.8, posed[skin, 2])
+            in_upper[skin, 1] += part["upper"] * amount
+            in_lower[skin, 1] += part["lower"] * amount
 
 
 def clear_teeth(head: Head) -> None:
@@ -439,7 +522,11 @@ def clear_teeth(head: Head) -> None:
     teeth = np.concatenate([head.of(part) for part in ("teethUpper", "teethLower", "gumsUpper", "gumsLower")])
     faces = head.quads[np.isin(head.quads[:, 0], teeth)]
     skin = head.of("skin")
-    near = skin[(head.vertices[skin, 2] > 8.6) & (np.abs(head.vertices[skin, 1] + 3.4) < 2.0) & (np.abs(head.vertices[skin, 0]) < 3)]
+    near = skin[
+        (head.vertices[skin, 2] > 8.6)
+        & (np.abs(head.vertices[skin, 1] + 3.4) < 2.0)
+        & (np.abs(head.vertices[skin, 0]) < 3)
+    ]
 
     def shortfall(posed: Array) -> Array:
         wall = np.concatenate([posed[faces].mean(1), posed[faces[:, :2]].mean(1), posed[teeth]])
@@ -495,12 +582,14 @@ def close_lids(head: Head, loops: list[Ints], sides: list[tuple[Ints, Ints]]) ->
             places = np.linspace(posed[loop, 0].min() + 0.15, posed[loop, 0].max() - 0.15, 19)
             seam, openness = seam_and_gap(posed, upper, lower, places)
             off_seam = posed[upper, 1] - np.interp(posed[upper, 0], places, seam)
-            smooth = np.convolve(np.pad((openness + LID_OVERLAP).clip(0), 2, "edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")
+            smooth = np.convolve(
+                np.pad((openness + LID_OVERLAP).clip(0), 2, "edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid"
+            )
             lacking = np.interp(posed[upper, 0], places, smooth)
             blink[upper, 1] -= lacking * np.exp(-((off_seam / 0.6) ** 2))
 
 
-# --- brows and lashes -------------------------------------------------------------------------------------------------
+# --- brows and lashes ------------------------------------------------------------------------------------------------
 
 
 def carried(head: Head, points: Array) -> Array:
@@ -530,7 +619,7 @@ def build_brows_and_lashes(head: Head, landmarks: Ints, lids: list[tuple[Ints, I
         head.add("lashes", "lashes", points, deltas, quads, flat_uv(len(quads)))
 
 
-# --- all of it --------------------------------------------------------------------------------------------------------------------------
+# --- all of it -------------------------------------------------------------------------------------------------------
 
 
 def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
@@ -539,7 +628,9 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
     meshed = build_skin(source, head)
     found = cKDTree(meshed).query(posed_for_meshing(source)[landmarks])[1]
     centres = eye_centres(source)
-    lips, *eyes = sorted(border_loops(head.quads)[:], key=lambda loop: np.abs(head.vertices[loop].mean(0) - [0, -3.4, 10.3]).sum())[:3]
+    lips, *eyes = sorted(
+        border_loops(head.quads)[:], key=lambda loop: np.abs(head.vertices[loop].mean(0) - [0, -3.4, 10.3]).sum()
+    )[:3]
     eyes.sort(key=lambda loop: -head.vertices[loop, 0].mean())
     skin = head.of("skin")
 
@@ -565,6 +656,7 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
     build_teeth(source, head)
     build_tongue(source, head)
     clear_teeth(head)
+    seal_lips(head, *around(lips, 1.6), corners)
     build_brows_and_lashes(head, found, [around(loop, 0.7) for loop in eyes], centres)
     surface = BVHTree.FromPolygons(head.vertices.tolist(), head.quads[head.material == 0].tolist())
     hair_points, hair_quads, hair_brightness = hair(surface)
@@ -604,7 +696,11 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="ICT-FaceKit as .npz: vertices, faces, expr_names, expr_delta")
-    parser.add_argument("--landmarks", type=Path, help="JSON with idx_to_landmark_verts; by default ict_landmarks.json beside the source")
+    parser.add_argument(
+        "--landmarks",
+        type=Path,
+        help="JSON with idx_to_landmark_verts; by default ict_landmarks.json beside the source",
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
     landmarks = arguments.landmarks or arguments.source.with_name("ict_landmarks.json")
@@ -613,7 +709,10 @@ def main() -> None:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(arguments.output, **arrays)
     counts = np.bincount(arrays["part"], minlength=len(PARTS))
-    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB,", dict(zip(PARTS, counts.tolist(), strict=True)))
+    print(
+        f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB,",
+        dict(zip(PARTS, counts.tolist(), strict=True)),
+    )
 
 
 if __name__ == "__main__":

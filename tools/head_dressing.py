@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes the head a character: colors of the skin, eyebrows, lashes, hair, and a sweater. Centimetres, head frame."""
+"""What makes the head a character: colors of the skin, eyebrows, lashes, hair, and a sweater (head frame, cm)."""
 
 import numpy as np
 from mathutils import Vector
@@ -12,17 +12,35 @@ __all__ = ["clothes", "eyebrow", "hair", "skin_colors", "upper_lashes"]
 SKULL = np.array([0.0, 5.0, 0.5])
 """From here rays reach every part of the scalp."""
 
-BASE, BLUSH, LIPS, SHADE, BEARD = np.array([
-    (0.92, 0.73, 0.62), (0.88, 0.54, 0.46), (0.76, 0.42, 0.40), (0.56, 0.36, 0.31), (0.80, 0.64, 0.56)])
+BASE, BLUSH, LIPS, SHADE, BEARD = np.array(
+    [(0.92, 0.73, 0.62), (0.88, 0.54, 0.46), (0.76, 0.42, 0.40), (0.56, 0.36, 0.31), (0.80, 0.64, 0.56)]
+)
 """Tones of the skin, sRGB."""
 
-HAIRLINE = np.array([  # degrees from the front, height of the hair's edge seen from SKULL: degrees above the horizon
-    (0, 34), (18, 35), (34, 36), (48, 28), (58, 10), (66, -14), (74, -24), (80, -8), (86, 6), (100, 8), (112, -6), (124, -28),
-    (140, -40), (160, -46), (180, -47)])
+HAIRLINE = np.array(
+    [  # degrees from the front, height of the hair's edge seen from SKULL: degrees above the horizon
+        (0, 34),
+        (18, 35),
+        (34, 36),
+        (48, 28),
+        (58, 10),
+        (66, -14),
+        (74, -24),
+        (80, -8),
+        (86, 6),
+        (100, 8),
+        (112, -6),
+        (124, -28),
+        (140, -40),
+        (160, -46),
+        (180, -47),
+    ]
+)
 
 
 def skin_colors(vertices: Array, landmarks: Array, lid_loops: list[Array], rng: np.random.Generator) -> Array:
     """Colors (n, 3) in sRGB for skin vertices (n, 3), from the 68 landmarks (68, 3) and the borders of the lids."""
+
     def spot(centre: Array, reach: float, flatten: float = 1.0) -> Array:
         return np.exp(-(((vertices - centre) / reach * [1, flatten, 1]) ** 2).sum(1))[:, None]
 
@@ -42,7 +60,7 @@ def skin_colors(vertices: Array, landmarks: Array, lid_loops: list[Array], rng: 
     color = mix(color, LIPS, 0.85 * smoothstep(-0.10, 0.22, inside) * smoothstep(9.0, 9.8, vertices[:, 2:]))
     nostril = landmarks[[31, 33, 35]].mean(0)
     for side in (-1, 1):
-        color = mix(color, SHADE * 0.5, 0.8 * spot(nostril + [side * 0.62, 0.25, -0.2], 0.38))
+        color = mix(color, SHADE * 0.5, 0.8 * spot(nostril + np.array([side * 0.62, 0.25, -0.2]), 0.38))
     return np.clip(color * (1 + 0.012 * rng.standard_normal((len(vertices), 1))), 0, 1)
 
 
@@ -62,16 +80,15 @@ def eyebrow(landmarks: Array, skin: BVHTree, rng: np.random.Generator) -> tuple[
     steps, rows = 26, 5
     s = np.linspace(0, 1, steps)
     curve = np.stack([np.interp(s * 4, range(5), landmarks[:, i]) for i in range(3)], axis=1)
-    curve = (curve + np.roll(curve, 1, 0) + np.roll(curve, -1, 0)) / 3 * (0 < s[:, None]) * (s[:, None] < 1) + curve * (
-        (s[:, None] == 0) | (s[:, None] == 1))
+    curve[1:-1] = (curve[2:] + curve[1:-1] + curve[:-2]) / 3
     width = 0.44 * (1 - s) ** 0.45 * (0.55 + 0.45 * np.minimum(1, s / 0.12)) + 0.03
     points = []
     for k in range(rows):
         across = k / (rows - 1) * 2 - 1
         ragged = 1 + (0.12 * rng.standard_normal(steps) if abs(across) == 1 else 0)
         for i in range(steps):
-            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] - 0.12 + 0.4 * s[i], 0]
-            hit, normal, _, _ = skin.ray_cast(Vector(start + [0, 0, 4]), Vector((0, 0, -1)))
+            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] - 0.02 + 0.2 * s[i], 0]
+            hit, normal, _, _ = skin.ray_cast(Vector(start + np.array([0, 0, 4])), Vector((0, 0, -1)))
             lift = 0.015 + 0.10 * (1 - across**2) * min(1.0, 10 * s[i] + 0.4) * min(1.0, 4 * (1 - s[i]) + 0.2)
             points.append(np.array(hit) + np.array(normal) * (lift if abs(across) < 1 else -0.03))
     index = np.arange(rows * steps).reshape(rows, steps)
@@ -80,7 +97,7 @@ def eyebrow(landmarks: Array, skin: BVHTree, rng: np.random.Generator) -> tuple[
 
 
 def upper_lashes(margin: Array, centre: Array, rng: np.random.Generator) -> tuple[Array, Ints, Array]:
-    """Lashes on the upper lid's margin (n, 3), corner to corner: points (2n, 3), quads, and how far each point tips over in a blink."""
+    """Lashes on the upper lid's margin (n, 3): points (2n, 3), quads, and how far each point tips over in a blink."""
     n = len(margin)
     along = np.sin(np.pi * np.linspace(0.04, 0.98, n))[:, None] ** 0.6
     outward = (margin - centre) / np.linalg.norm(margin - centre, axis=1, keepdims=True)
@@ -112,7 +129,11 @@ def hair(skin: BVHTree) -> tuple[Array, Ints, Array]:
         front = np.exp(-((degrees / 42) ** 2))
         side = np.exp(-(((degrees - 82) / 30) ** 2))
         body = 1.05 + 1.0 * front * smoothstep(0.25, 0.8, np.array(t)) - 0.55 * side * smoothstep(0.5, 0.9, np.array(t))
-        thick = body * np.sqrt(max(0.0, 1 - t**7)) * (1 + 0.16 * clump * smoothstep(0.1, 0.45, np.array(t))) + 0.10 - 0.25 * (t == 1)
+        thick = (
+            body * np.sqrt(max(0.0, 1 - t**7)) * (1 + 0.16 * clump * smoothstep(0.1, 0.45, np.array(t)))
+            + 0.10
+            - 0.25 * (t == 1)
+        )
         for ray, out, tone in zip(direction, thick, clump, strict=True):
             hit, _, _, _ = skin.ray_cast(Vector(SKULL + ray * 30), Vector(-ray))
             points.append(np.array(hit) + ray * out)
@@ -123,7 +144,9 @@ def hair(skin: BVHTree) -> tuple[Array, Ints, Array]:
     points.append(np.mean(points[:around], axis=0))
     bright.append(1.0)
     first = index[0]
-    closing = np.array([(first[i], first[(i + 1) % around], first[(i + 2) % around], crown_at) for i in range(0, around, 2)])
+    closing = np.array(
+        [(first[i], first[(i + 1) % around], first[(i + 2) % around], crown_at) for i in range(0, around, 2)]
+    )
     return np.array(points), np.concatenate([quads, closing[:, ::-1]]), np.array(bright)
 
 
@@ -133,10 +156,22 @@ def clothes(skin: BVHTree) -> tuple[Array, Ints]:
     turn = np.linspace(0, 2 * np.pi, around, endpoint=False)
     cos, sin = np.cos(turn), np.sin(turn)
     # distance down the profile: radii in x and z, height, centre in z, and how much shoulders widen beyond the ellipse
-    profile = np.array([
-        (6.9, 6.4, -11.6, -1.3), (6.7, 6.3, -10.6, -1.4), (7.1, 6.8, -10.35, -1.5), (7.6, 7.3, -10.7, -1.5), (7.7, 7.4, -11.5, -1.5),
-        (8.0, 7.6, -12.0, -1.6), (11.0, 8.6, -13.1, -2.0), (15.0, 9.8, -14.6, -2.4), (18.5, 10.6, -16.8, -2.6),
-        (20.8, 11.2, -20.0, -2.6), (21.8, 11.8, -25.0, -2.4), (22.0, 12.2, -32.0, -2.0)])
+    profile = np.array(
+        [
+            (6.9, 6.4, -11.6, -1.3),
+            (6.7, 6.3, -10.6, -1.4),
+            (7.1, 6.8, -10.35, -1.5),
+            (7.6, 7.3, -10.7, -1.5),
+            (7.7, 7.4, -11.5, -1.5),
+            (8.0, 7.6, -12.0, -1.6),
+            (11.0, 8.6, -13.1, -2.0),
+            (15.0, 9.8, -14.6, -2.4),
+            (18.5, 10.6, -16.8, -2.6),
+            (20.8, 11.2, -20.0, -2.6),
+            (21.8, 11.8, -25.0, -2.4),
+            (22.0, 12.2, -32.0, -2.0),
+        ]
+    )
     points = []
     for wide, deep, height, middle in profile:
         drop = 1.9 * np.maximum(cos, 0) ** 1.5 * smoothstep(-14.0, -10.4, np.array(height))  # the collar dips in front
@@ -147,7 +182,11 @@ def clothes(skin: BVHTree) -> tuple[Array, Ints]:
             axis = np.array([0.0, p[1], middle])
             away = (p - axis) / np.linalg.norm(p - axis)
             hit = skin.ray_cast(Vector(axis + away * 40), Vector(-away))[0]
-            points.append(p if hit is None else axis + away * max(np.linalg.norm(p - axis), np.linalg.norm(np.array(hit) - axis) + 0.35))
+            points.append(
+                p
+                if hit is None
+                else axis + away * max(np.linalg.norm(p - axis), np.linalg.norm(np.array(hit) - axis) + 0.35)
+            )
     index = np.arange(len(points)).reshape(len(profile), around)
     quads = np.concatenate([strip(index[k + 1], index[k]) for k in range(len(profile) - 1)])
     return np.array(points), quads

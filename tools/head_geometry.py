@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 __all__ = [
-    "Array", "Ints", "border_loops", "cap", "closest_on_triangles", "flat_uv", "rigid_fit", "smoothstep", "strip",
+    "Array",
+    "Ints",
+    "border_loops",
+    "cap",
+    "closest_on_triangles",
+    "flat_uv",
+    "rigid_fit",
+    "smoothstep",
+    "strip",
 ]
 
 Array = NDArray[np.float64]
@@ -16,7 +24,7 @@ Ints = NDArray[np.int64]
 
 
 def closest_on_triangles(points: Array, vertices: Array, triangles: Ints, candidates: int = 24) -> tuple[Ints, Array]:
-    """Closest triangle (P,) and barycentric coordinates (P, 3) for points (P, 3) (Ericson, Real-Time Collision Detection, 5.1.5)."""
+    """Closest triangle (P,) and barycentric coordinates (P, 3) of points (P, 3) (Ericson 2004, 5.1.5)."""
     corners = vertices[triangles]
     near = cKDTree(corners.mean(axis=1)).query(points, k=candidates)[1]
     a, b, c = (corners[near, i] for i in range(3))
@@ -63,7 +71,9 @@ def border_loops(quads: Ints) -> list[Ints]:
 
 def cap(ring: Ints, centre: int) -> Ints:
     """Quads that close a ring with an even number of vertices by one central vertex."""
-    return np.array([(ring[i], ring[(i + 1) % len(ring)], ring[(i + 2) % len(ring)], centre) for i in range(0, len(ring), 2)])
+    return np.array(
+        [(ring[i], ring[(i + 1) % len(ring)], ring[(i + 2) % len(ring)], centre) for i in range(0, len(ring), 2)]
+    )
 
 
 def strip(first: Ints, second: Ints, closed: bool = True) -> Ints:

@@ -23,7 +23,12 @@ Progress = Callable[[float], None]
 
 
 def contact_sheet(
-    scene: bpy.types.Scene, frames: Sequence[int], path: Path, size: int = 320, engine: str = "CYCLES", samples: int = 6,
+    scene: bpy.types.Scene,
+    frames: Sequence[int],
+    path: Path,
+    size: int = 320,
+    engine: str = "CYCLES",
+    samples: int = 6,
     progress: Progress | None = None,
 ) -> Path:
     """Render `frames` as squares of `size` pixels, each with its time code, into one PNG of four columns.
@@ -31,16 +36,17 @@ def contact_sheet(
     engine: "CYCLES" or "BLENDER_WORKBENCH"; samples are those of Cycles. `progress` hears 0..1 after each frame.
     """
     stills = []
-    with _settings(scene, _stamped(size) | {"engine": engine}), tempfile.TemporaryDirectory() as folder:
-        with _attributes(scene.cycles, {"samples": samples, "use_denoising": True, "max_bounces": 4}):
-            for i, frame in enumerate(frames):
-                scene.frame_set(frame)
-                still = Path(folder) / f"{i}.png"
-                scene.render.filepath = str(still)
-                bpy.ops.render.render(write_still=True, scene=scene.name)
-                stills.append(_read(still))
-                if progress:
-                    progress((i + 1) / len(frames))
+    wanted = _stamped(size) | {"engine": engine, "filepath": ""}
+    cycles = {"samples": samples, "use_denoising": True, "max_bounces": 4}
+    with _settings(scene, wanted), _attributes(scene.cycles, cycles), tempfile.TemporaryDirectory() as folder:
+        for i, frame in enumerate(frames):
+            scene.frame_set(frame)
+            still = Path(folder) / f"{i}.png"
+            scene.render.filepath = str(still)
+            bpy.ops.render.render(write_still=True, scene=scene.name)
+            stills.append(_read(still))
+            if progress:
+                progress((i + 1) / len(frames))
     while len(stills) % COLUMNS:
         stills.append(np.zeros_like(stills[0]))
     rows = [np.concatenate(stills[i : i + COLUMNS], axis=1) for i in range(0, len(stills), COLUMNS)]
@@ -49,9 +55,14 @@ def contact_sheet(
 
 
 def video(
-    scene: bpy.types.Scene, audio: Path, path: Path, size: int = 512, audio_frame: float | None = None, progress: Progress | None = None,
+    scene: bpy.types.Scene,
+    audio: Path,
+    path: Path,
+    size: int = 512,
+    audio_frame: float | None = None,
+    progress: Progress | None = None,
 ) -> Path:
-    """Render the scene's frame range with Workbench into an MP4 (H.264, AAC) of `size` pixels a side, with the recording.
+    """Render the frame range with Workbench into an MP4 (H.264, AAC) of `size` pixels a side, with the recording.
 
     The recording starts at `audio_frame`, by default the first frame. `progress` hears 0..1 as frames are written.
     """
@@ -64,10 +75,19 @@ def video(
             progress((drawn.frame_current - scene.frame_start + 1) / count)
 
     with _settings(scene, wanted | _square(size)), compat.movie_output(scene.render), _sound(scene, audio, audio_frame):
-        _attribute_all(scene.render.ffmpeg, {
-            "format": "MPEG4", "codec": "H264", "constant_rate_factor": "HIGH", "ffmpeg_preset": "GOOD", "gopsize": 12,
-            "audio_codec": "AAC", "audio_bitrate": 160, "audio_mixrate": 48000,
-        })
+        _attribute_all(
+            scene.render.ffmpeg,
+            {
+                "format": "MPEG4",
+                "codec": "H264",
+                "constant_rate_factor": "HIGH",
+                "ffmpeg_preset": "GOOD",
+                "gopsize": 12,
+                "audio_codec": "AAC",
+                "audio_bitrate": 160,
+                "audio_mixrate": 48000,
+            },
+        )
         bpy.app.handlers.render_write.append(tell)
         try:
             bpy.ops.render.render(animation=True, scene=scene.name)
@@ -76,7 +96,7 @@ def video(
     return path
 
 
-# --- settings ---------------------------------------------------------------------------------------------------------------
+# --- settings --------------------------------------------------------------------------------------------------------
 
 
 def _square(size: int) -> dict[str, Any]:
@@ -145,7 +165,7 @@ def _sound(scene: bpy.types.Scene, audio: Path, frame: float | None) -> Iterator
             scene.sequence_editor_clear()
 
 
-# --- pictures ---------------------------------------------------------------------------------------------------------------
+# --- pictures --------------------------------------------------------------------------------------------------------
 
 
 def _read(path: Path) -> NDArray[np.float32]:

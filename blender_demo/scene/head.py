@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The project's own character in a scene: keyed meshes, a small rig, materials, and a stage to show it on.
 
-The face looks along -Y. The mesh `DEMO Head` carries the 52 ARKit keys under their own names. The eyeballs are turned by the bones
-eye.L and eye.R, so the eyeLook keys move only the lids; the mesh says so with the property `demo_eye_look = "lids"`, and whoever drives it
-gives the gaze to the bones and the eyeLook weights to the keys.
+The face looks along -Y. The mesh `DEMO Head` carries the 52 ARKit keys under their own names. The eyeballs are turned
+by the bones eye.L and eye.R, so the eyeLook keys move only the lids; the mesh says so with the property
+`demo_eye_look = "lids"`, and whoever drives it gives the gaze to the bones and the eyeLook weights to the keys.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class HeadObjects:
 
 @dataclass(frozen=True)
 class Look:
-    """A material: color (sRGB) where the mesh brings none of its own, roughness, share of light that scatters under the surface."""
+    """A material: color (sRGB) where the mesh brings none, roughness, share of light scattered under the surface."""
 
     color: tuple[float, float, float]
     roughness: float
@@ -55,7 +55,16 @@ LOOKS: Final = {
     "clothes": Look((0.20, 0.33, 0.38), 1.0),
 }
 KEYED_PARTS: Final = (
-    "skin", "mouth", "lidRims", "teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue", "brows", "lashes",
+    "skin",
+    "mouth",
+    "lidRims",
+    "teethUpper",
+    "teethLower",
+    "gumsUpper",
+    "gumsLower",
+    "tongue",
+    "brows",
+    "lashes",
 )
 COLOR: Final = "Color"
 BONES: Final = {"chest": None, "neck": "chest", "head": "neck", "eye.L": "head", "eye.R": "head"}
@@ -86,7 +95,7 @@ def add_head(scene: bpy.types.Scene) -> HeadObjects:
     return HeadObjects((*meshes, hair, clothes), armature)
 
 
-# --- meshes ---------------------------------------------------------------------------------------------------------------
+# --- meshes ----------------------------------------------------------------------------------------------------------
 
 
 def _blender(points: Floats) -> Floats:
@@ -100,7 +109,11 @@ def _linear(srgb: Any) -> Floats:
 
 
 def _add_mesh(
-    scene: bpy.types.Scene, name: str, vertices: Floats, quads: NDArray[Any], materials: Mapping[str, NDArray[np.bool_] | None]
+    scene: bpy.types.Scene,
+    name: str,
+    vertices: Floats,
+    quads: NDArray[Any],
+    materials: Mapping[str, NDArray[np.bool_] | None],
 ) -> bpy.types.Object:
     """A smooth mesh object; `materials` says which quads (all if None) are made of which look."""
     mesh = bpy.data.meshes.new(name)
@@ -126,13 +139,20 @@ def _add_part(scene: bpy.types.Scene, name: str, model: HeadModel, chosen: NDArr
     material = model.material[inside]
     used = [name for i, name in enumerate(model.materials) if (material == i).any()]
     quads = renumber[model.quads[inside]]
-    made = _add_mesh(scene, name, model.vertices[chosen], quads, {m: material == model.materials.index(m) for m in used})
+    made = _add_mesh(
+        scene, name, model.vertices[chosen], quads, {m: material == model.materials.index(m) for m in used}
+    )
     layer = made.data.uv_layers.new(name="UVMap")
     layer.uv.foreach_set("vector", model.uv[inside].astype(np.float32).ravel())
     corners = _linear([LOOKS[m].color for m in model.materials])[np.repeat(material, 4)]
     skin = _linear(model.skin_colors / 255)
     on_skin = np.repeat(material == model.materials.index("skin"), 4)
     corners[on_skin] = skin[chosen[quads].ravel()[on_skin]]
+    within = np.repeat(np.isin(material, [model.materials.index(m) for m in ("mouth", "gums", "teeth", "tongue")]), 4)
+    depth = model.vertices[chosen[quads].ravel()[within], 2]
+    corners[within] *= np.interp(depth, [0.03, 0.07, 0.098], [0.05, 0.3, 1.0])[
+        :, None
+    ]  # little light reaches the throat
     iris = np.repeat(material == model.materials.index("iris"), 4)
     if iris.any():
         corners[iris] *= _iris_shade(model, chosen[quads].ravel()[iris])[:, None]
@@ -152,7 +172,9 @@ def _paint(thing: bpy.types.Object, linear: Floats) -> None:
     """Colors (n, 3), one a vertex or one a corner."""
     domain = "POINT" if len(linear) == len(thing.data.vertices) else "CORNER"
     layer = thing.data.color_attributes.new(COLOR, "FLOAT_COLOR", domain)
-    layer.data.foreach_set("color", np.concatenate([linear, np.ones((len(linear), 1))], axis=1).astype(np.float32).ravel())
+    layer.data.foreach_set(
+        "color", np.concatenate([linear, np.ones((len(linear), 1))], axis=1).astype(np.float32).ravel()
+    )
     thing.data.color_attributes.active_color = layer
 
 
@@ -163,7 +185,7 @@ def _add_keys(face: bpy.types.Object, model: HeadModel, chosen: NDArray[np.intp]
         key.data.foreach_set("co", _blender(model.vertices[chosen] + delta[chosen]).astype(np.float32).ravel())
 
 
-# --- materials ------------------------------------------------------------------------------------------------------------
+# --- materials -------------------------------------------------------------------------------------------------------
 
 
 def _material(look: str) -> bpy.types.Material:
@@ -187,7 +209,7 @@ def _material(look: str) -> bpy.types.Material:
     return material
 
 
-# --- rig ------------------------------------------------------------------------------------------------------------------
+# --- rig -------------------------------------------------------------------------------------------------------------
 
 
 def _add_armature(scene: bpy.types.Scene, model: HeadModel) -> bpy.types.Object:
@@ -199,8 +221,11 @@ def _add_armature(scene: bpy.types.Scene, model: HeadModel) -> bpy.types.Object:
     chest, neck, crown = (np.array(p, np.float32) for p in ((0, -0.25, -0.02), (0, -0.12, -0.025), (0, 0.145, 0.0)))
     forward = np.array([0, 0, 0.03], np.float32)
     ends = {
-        "chest": (chest, neck), "neck": (neck, pivot), "head": (pivot, crown),
-        "eye.L": (left, left + forward), "eye.R": (right, right + forward),
+        "chest": (chest, neck),
+        "neck": (neck, pivot),
+        "head": (pivot, crown),
+        "eye.L": (left, left + forward),
+        "eye.R": (right, right + forward),
     }
     view_layer = bpy.context.view_layer if bpy.context.scene == scene else scene.view_layers[0]
     with bpy.context.temp_override(scene=scene, view_layer=view_layer, active_object=armature, object=armature):
@@ -239,7 +264,7 @@ def _bind(thing: bpy.types.Object, armature: bpy.types.Object, weights: Mapping[
     modifier.object = armature
 
 
-# --- stage ----------------------------------------------------------------------------------------------------------------
+# --- stage -----------------------------------------------------------------------------------------------------------
 
 LIGHTS: Final = (  # name, position, size, watts, color
     ("Key", (0.75, -1.1, 0.75), 0.6, 26.0, (1.0, 0.93, 0.86)),
@@ -249,7 +274,7 @@ LIGHTS: Final = (  # name, position, size, watts, color
 
 
 def add_stage(scene: bpy.types.Scene) -> bpy.types.Object:
-    """Camera on head and shoulders, three lights, world, and render settings for Workbench and Cycles; returns the camera."""
+    """Camera on head and shoulders, lights, world, and settings for Workbench and Cycles; returns the camera."""
     target = Vector((0.0, 0.0, -0.02))
     camera = bpy.data.objects.new("DEMO Camera", bpy.data.cameras.new("DEMO Camera"))
     camera.data.lens, camera.data.clip_start = 85.0, 0.01
@@ -273,9 +298,8 @@ def add_stage(scene: bpy.types.Scene) -> bpy.types.Object:
     shading = scene.display.shading
     shading.light, shading.color_type = "STUDIO", "VERTEX"
     shading.show_cavity, shading.cavity_type = True, "WORLD"
-    shading.show_shadows, shading.shadow_intensity = True, 0.35
-    shading.show_specular_highlight = True
-    scene.display.light_direction = (0.35, 0.55, 0.75)
+    shading.studio_light, shading.show_specular_highlight, shading.show_shadows = "paint.sl", True, False
+    scene.display.render_aa = "5"
     scene.cycles.samples, scene.cycles.use_denoising = 24, True
     return camera
 
