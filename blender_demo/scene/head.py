@@ -182,6 +182,7 @@ def _add_keys(face: bpy.types.Object, model: HeadModel, chosen: NDArray[np.intp]
     face.shape_key_add(name="Basis")
     for name, delta in zip(ARKIT_NAMES, model.deltas, strict=True):
         key = face.shape_key_add(name=name)
+        key.value = 0.0  # from Blender 5.0 new keys start at 1
         key.data.foreach_set("co", _blender(model.vertices[chosen] + delta[chosen]).astype(np.float32).ravel())
 
 
