@@ -688,7 +688,7 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
         "lid_upper": lid_upper.astype(np.int32),
         "lid_lower": lid_lower.astype(np.int32),
         "eye_centres": (centres * CM).astype(np.float32),
-        "eye_radius": np.float32(EYE_RADIUS * CM),
+        "eye_radius": np.array(EYE_RADIUS * CM, np.float32),
         "head_pivot": np.array([0.0, -0.055, 0.0], np.float32),
     }
 

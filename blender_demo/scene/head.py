@@ -150,7 +150,7 @@ def _add_part(scene: bpy.types.Scene, name: str, model: HeadModel, chosen: NDArr
     corners[on_skin] = skin[chosen[quads].ravel()[on_skin]]
     within = np.repeat(np.isin(material, [model.materials.index(m) for m in ("mouth", "gums", "teeth", "tongue")]), 4)
     depth = model.vertices[chosen[quads].ravel()[within], 2]
-    corners[within] *= np.interp(depth, [0.03, 0.07, 0.098], [0.05, 0.3, 1.0])[
+    corners[within] *= np.interp(depth, [0.03, 0.07, 0.098], [0.12, 0.55, 1.0])[
         :, None
     ]  # little light reaches the throat
     iris = np.repeat(material == model.materials.index("iris"), 4)
@@ -165,7 +165,7 @@ def _iris_shade(model: HeadModel, vertices: NDArray[np.intp]) -> Floats:
     points = model.vertices[vertices]
     centre = model.eye_centres[(points[:, 0] < 0).astype(int)]
     radius = np.linalg.norm((points - centre)[:, :2], axis=1)
-    return np.interp(radius / radius.max(), [0.45, 0.7, 0.9, 1.0], [0.75, 1.35, 0.8, 0.15])
+    return np.interp(radius / radius.max(), [0.45, 0.7, 0.9, 1.0], [0.75, 1.35, 0.8, 0.15]).astype(np.float32)
 
 
 def _paint(thing: bpy.types.Object, linear: Floats) -> None:
