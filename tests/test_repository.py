@@ -19,7 +19,7 @@ SCRIPTS = Path(bpy.utils.resource_path("LOCAL")) / "scripts"
 EXTENSION_TOOL = SCRIPTS / "addons_core" / "bl_pkg" / "cli" / "blender_ext.py"
 VALID_TAGS = SCRIPTS / "modules" / "_bpy_internal" / "extensions" / "tags.py"
 
-TORCH_FILES = ("networks.py", "pipeline.py", "audio/encoder.py", "worker/server.py", "worker/probe.py")
+TORCH_FILES = ("attention.py", "networks.py", "pipeline.py", "audio/encoder.py", "worker/server.py", "worker/probe.py")
 SCRIPTS_OF_THEIR_OWN = ("__main__.py", "bootstrap.py", "server.py")
 TORCH_FOLDERS = ("fcme", "flow", "training", "evaluation")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".json", ".txt", ".sh", ".yml", ".yaml", ""}

@@ -7,34 +7,39 @@ Writes talking_head.blend, preview video, contact_sheet.png and report.json.
 """
 
 import argparse
-import json
+import hashlib
+import os
 import resource
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import bpy
 import soundfile
 from tqdm import tqdm
 
 from blender_demo.backend.errors import DemoError
+from blender_demo.backend.head.head_model import HEAD_FILE
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.resample import resample
 from blender_demo.backend.settings import GenerationSettings
 from blender_demo.backend.worker.client import GenerationJob, Worker
+from blender_demo.scene import head
 from blender_demo.scene.bake import BakeOptions, BakeReport, bake, scene_fps
 from blender_demo.scene.character import find_character
 from blender_demo.scene.detect import detect_character
-from blender_demo.scene.head import add_head, add_stage
 
 from . import preview
+from .demo_report import REPORT, print_table, read_report, write_report
 from .mouth_shapes import choose_frames, lip_aperture, load_phones, phone_at
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEECH = ROOT / "demo" / "speech.ogg"
 SCENE_FPS = 24
+VIDEO_PIXELS = 400
 
 
 @dataclass
@@ -70,36 +75,29 @@ def main() -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Generate, bake, save, draw, report. Raises DemoError."""
-    out: Path = arguments.out
+    audio, out = arguments.audio, arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    settings = GenerationSettings(seed=arguments.seed, device=arguments.device)
-    generated = generate(arguments.audio, settings)
-    scene, baked = build_scene(generated.clip, arguments.audio)
-    started = time.perf_counter()
+    generated = generate(audio, GenerationSettings(seed=arguments.seed, device=arguments.device))
+    scene, baked = build_scene(generated.clip, audio)
     blend = out / "talking_head.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=True)
-    saved_s = time.perf_counter() - started
 
     clip = resample(generated.clip, scene_fps(scene))
-    phone_file = arguments.audio.with_suffix(".phones.json")
+    phone_file = audio.with_suffix(".phones.json")
     phones = load_phones(phone_file) if phone_file.is_file() else ()
     frames = choose_frames(clip, phones)
-    started = time.perf_counter()
-    sheet = out / "contact_sheet.png"
-    preview.contact_sheet(scene, [scene.frame_start + frame for frame in frames], sheet)
-    sheet_s = time.perf_counter() - started
-    started = time.perf_counter()
-    video = None if arguments.no_video else preview.video(scene, arguments.audio, out / "preview.mp4")
-    video_s = time.perf_counter() - started
+    pictures = draw(scene, audio, clip, frames, out, with_video=not arguments.no_video)
 
     aperture = lip_aperture(clip)
+    seconds = soundfile.info(audio).duration
     report = {
-        "audio": {"file": arguments.audio.name, "seconds": round(soundfile.info(arguments.audio).duration, 3)},
+        "audio": {"file": audio.name, "seconds": seconds},
         "seconds": {
             "worker_start": generated.start_s, "generate_cold": generated.cold_s, "generate_warm": generated.warm_s,
-            **{f"warm_{stage}": seconds for stage, seconds in generated.stages.items()},
-            "bake": baked.seconds, "save": saved_s, "contact_sheet": sheet_s, "video": video_s,
+            **{f"warm_{stage}": value for stage, value in generated.stages.items()},
+            "bake": baked.seconds, "contact_sheet": pictures.sheet_s, "video": pictures.video_s,
         },
+        "real_time_factor": {"cold": generated.cold_s / seconds, "warm": generated.warm_s / seconds},
         "curves": baked.curves,
         "keys": baked.keys,
         "frames_per_second": scene_fps(scene),
@@ -110,12 +108,46 @@ def run(arguments: argparse.Namespace) -> None:
             {"frame": f + 1, "phone": phone_at(phones, f / clip.fps), "aperture": float(aperture[f])} for f in frames
         ],
         "notes": [*generated.notes, *baked.warnings],
+        "drawn": pictures.fingerprint,
     }
-    seconds = report["audio"]["seconds"]
-    report["real_time_factor"] = {"cold": generated.cold_s / seconds, "warm": generated.warm_s / seconds}
-    report = rounded(report)
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print_table(report, [path for path in (blend, video, sheet, out / "report.json") if path])
+    write_report(report, out)
+    print_table(report, [path for path in (blend, *pictures.files, out / REPORT) if path.is_file()])
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was drawn, and the seconds it took: 0 where the pictures of the last run still hold."""
+
+    files: tuple[Path, ...]
+    fingerprint: str
+    sheet_s: float = 0.0
+    video_s: float = 0.0
+
+
+def draw(
+    scene: bpy.types.Scene, audio: Path, clip: MotionClip, frames: list[int], out: Path, with_video: bool
+) -> Pictures:
+    """The contact sheet of `frames` and the preview video, unless the same ones lie in `out` already."""
+    files = (out / "preview.mp4", out / "contact_sheet.png")[not with_video :]
+    pictures = Pictures(files, fingerprint(clip, audio, frames))
+    if read_report(out).get("drawn") == pictures.fingerprint and all(file.is_file() for file in files):
+        return pictures
+    started = time.perf_counter()
+    with progress_bar("Contact sheet") as show, quiet():
+        preview.contact_sheet(scene, [scene.frame_start + frame for frame in frames], files[-1], progress=show)
+    sheet_s = time.perf_counter() - started
+    if with_video:
+        with progress_bar("Video") as show, quiet():
+            preview.video(scene, audio, files[0], size=VIDEO_PIXELS, progress=show)
+    return replace(pictures, sheet_s=sheet_s, video_s=time.perf_counter() - started - sheet_s)
+
+
+def fingerprint(clip: MotionClip, audio: Path, frames: list[int]) -> str:
+    """Changes with everything that the pictures show: motion, sound, head, and how they are drawn."""
+    digest = hashlib.sha256(clip.channels.tobytes() + str(frames).encode() + audio.read_bytes())
+    for file in (HEAD_FILE, Path(head.__file__), Path(preview.__file__), Path(__file__)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def generate(audio: Path, settings: GenerationSettings) -> Generated:
@@ -135,14 +167,20 @@ def timed_job(worker: Worker, audio: Path, settings: GenerationSettings, label: 
     """Run one job under a progress bar. Returns it with the seconds it took."""
     job = GenerationJob(worker, audio, settings)
     started = time.perf_counter()
-    with tqdm(total=100, desc=label, unit="%", bar_format="{desc:18} {bar} {n:3.0f} % {postfix}") as bar:
-
-        def show(current: GenerationJob) -> None:
-            bar.set_postfix_str(current.stage, refresh=False)
-            bar.update(100.0 * current.progress - bar.n)
-
-        job.run(show)
+    with progress_bar(label) as show:
+        job.run(lambda current: show(current.progress))
     return job, time.perf_counter() - started
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on the terminal, moved by fractions of the whole."""
+    with tqdm(total=100, desc=label, bar_format="{desc:18}{bar:40} {n:3.0f} %  {elapsed}") as bar:
+
+        def show(fraction: float) -> None:
+            bar.update(100.0 * fraction - bar.n)
+
+        yield show
 
 
 def build_scene(clip: MotionClip, audio: Path) -> tuple[bpy.types.Scene, BakeReport]:
@@ -150,52 +188,36 @@ def build_scene(clip: MotionClip, audio: Path) -> tuple[bpy.types.Scene, BakeRep
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.data.scenes[0]
     scene.render.fps, scene.render.fps_base = SCENE_FPS, 1.0
-    head = add_head(scene)
-    character = find_character(head.meshes[0])
+    character = find_character(head.add_head(scene).meshes[0])
     profile = detect_character(character)
     report = bake(clip, character, profile, BakeOptions(start_frame=1, take=audio.stem), scene)
-    add_stage(scene)
+    head.add_stage(scene)
     editor = scene.sequence_editor_create()
     editor.strips.new_sound(audio.stem, str(audio), channel=1, frame_start=1).sound.pack()
     scene.frame_start, scene.frame_end = 1, round(clip.duration_s * scene_fps(scene))
     scene.sync_mode = "AUDIO_SYNC"
+    scene.display.render_aa = "FXAA"  # a sixth of the time of the default where there is no GPU
     scene.frame_set(1)
     return scene, report
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what Blender prints about every frame from the terminal."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def peak_memory_bytes() -> int:
     """The most memory this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def rounded(value: Any) -> Any:
-    """The same JSON value with numbers rounded for reading."""
-    if isinstance(value, dict):
-        return {key: rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [rounded(inner) for inner in value]
-    return round(value, 4) if isinstance(value, float) else value
-
-
-def print_table(report: dict[str, Any], files: list[Path]) -> None:
-    """The report in short."""
-    seconds, factor, memory = report["seconds"], report["real_time_factor"], report["peak_memory_mib"]
-    stages = ", ".join(f"{name[5:]} {value:.2f}" for name, value in seconds.items() if name.startswith("warm_"))
-    rows = (
-        ("Recording", f"{report['audio']['file']}, {report['audio']['seconds']:.1f} s"),
-        ("Blender, device", f"{report['blender']}, {report['device']}"),
-        ("Generate, cold", f"{seconds['generate_cold']:.2f} s with worker start {seconds['worker_start']:.2f}"),
-        ("Generate, warm", f"{seconds['generate_warm']:.2f} s: {stages}"),
-        ("Real-time factor", f"{factor['cold']:.3f} cold, {factor['warm']:.3f} warm"),
-        ("Bake", f"{seconds['bake']:.2f} s, {report['curves']} curves, {report['keys']} keys"),
-        ("Video, sheet", f"{seconds['video']:.1f} s, {seconds['contact_sheet']:.1f} s"),
-        ("Peak memory", f"Blender {memory['blender']:.0f} MiB, worker {memory['worker']:.0f} MiB"),
-        *(("Note", note) for note in report["notes"]),
-        *(("Written", str(path)) for path in files),
-    )
-    print()
-    for name, text in rows:
-        print(f"{name:18}{text}")
 
 
 if __name__ == "__main__":
