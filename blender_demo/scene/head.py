@@ -279,7 +279,7 @@ def add_stage(scene: bpy.types.Scene) -> bpy.types.Object:
     target = Vector((0.0, 0.0, -0.02))
     camera = bpy.data.objects.new("DEMO Camera", bpy.data.cameras.new("DEMO Camera"))
     camera.data.lens, camera.data.clip_start = 85.0, 0.01
-    _aim(camera, Vector((0.09, -0.92, 0.0)), target)
+    _aim(camera, Vector((0.04, -0.92, 0.0)), target)
     scene.collection.objects.link(camera)
     scene.camera = camera
     for name, position, size, power, color in LIGHTS:
