@@ -33,7 +33,7 @@ def contact_sheet(
 ) -> Path:
     """Render `frames` as squares of `size` pixels, each with its time code, into one PNG of four columns.
 
-    engine: Workbench, or "CYCLES" (softer, slower), whose samples are `samples`. `progress` hears 0..1 after each frame.
+    engine: Workbench, or "CYCLES" (softer, slower); its samples: `samples`. `progress` hears 0..1 after each frame.
     """
     stills = []
     wanted = _stamped(size) | {"engine": engine, "filepath": ""}
