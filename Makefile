@@ -56,7 +56,7 @@ bench: $(STAMP) ## measure speed; tables, and JSON under build/bench
 	$(RUN) -m benchmarks
 
 train: $(STAMP) ## train the networks from the data sets named in docs/training.md
-	$(RUN) -m blender_demo.backend.training
+	$(RUN) -m blender_demo.backend.training $(DATA)
 
 zip: $(STAMP) ## the extension as dist/*.zip, validated and built by Blender's own tool
 	@mkdir -p dist
