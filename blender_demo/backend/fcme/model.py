@@ -8,6 +8,7 @@ factor's channels are decoded from that factor's component alone.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from ..motion.factors import CHANNELS, FACTORS, LATENT_DIM, channel_slice, latent_slice
 
 __all__ = ["Fcme", "FcmeConfig", "Posterior"]
+
+
+_FIRST_LOG_VARIANCE: Final = -5.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class Fcme(nn.Module):
                 for f in FACTORS
             }
         )
+        for head in self.heads.values():
+            # Latents start out telling; with noise of unit size, those that are slow to learn would never be used.
+            nn.init.constant_(head[-1].bias[head[-1].out_features // 2 :], _FIRST_LOG_VARIANCE)
         self.dictionary = nn.Parameter(torch.randn(motion, LATENT_DIM) / motion**0.5)
         self.trunk = nn.Sequential(nn.Linear(motion, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
         self.skip = nn.ModuleDict({f.name: nn.Linear(motion, len(f.channels)) for f in FACTORS})

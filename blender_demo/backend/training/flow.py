@@ -28,7 +28,7 @@ _LIPS = latent_slice("lip")
 class FlowRecipe:
     """Weights of the losses, and how often each condition is dropped so that guidance and locks work."""
 
-    steps: int = 2600
+    steps: int = 2000
     batch: int = 24
     frames: int = 88
     rate: float = 1.2e-3

@@ -38,7 +38,7 @@ class TrainingLoop:
 
     name: str
     folder: Path
-    save_every: int = 250
+    save_every: int = 200
 
     def run(
         self,
