@@ -17,7 +17,7 @@ from ..errors import ClipError
 __all__ = ["reduce_curves", "reduce_keys"]
 
 _BLOCK: Final = 512
-"""Frames in one block of the swinging door."""
+"""Most frames in one block of the swinging door."""
 
 _MARGIN: Final = 1.0 - 1e-9
 """Part of the tolerance that is used, so that rounding never exceeds it."""
@@ -57,16 +57,17 @@ def _straight(curves: NDArray[np.float64], allowed: NDArray[np.float64]) -> NDAr
 def _swinging_door(curves: NDArray[np.float64], allowed: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Keys (C, T) of the curves (C, T), among them both ends of every block."""
     count, frames = curves.shape
-    blocks = -(-frames // _BLOCK)
-    padded = np.pad(curves, ((0, 0), (0, blocks * _BLOCK - frames)), mode="edge")
-    doors = np.ascontiguousarray(padded.reshape(count * blocks, _BLOCK).T)
+    length = min(_BLOCK, frames)
+    blocks = -(-frames // length)
+    padded = np.pad(curves, ((0, 0), (0, blocks * length - frames)), mode="edge")
+    doors = np.ascontiguousarray(padded.reshape(count * blocks, length).T)
     slack = np.repeat(allowed, blocks) * _MARGIN
-    keyed = np.zeros((_BLOCK, count * blocks), dtype=bool)
+    keyed = np.zeros((length, count * blocks), dtype=bool)
     keyed[[0, -1]] = True
     key_frame = np.zeros(count * blocks)
     key_value = doors[0].copy()
     lowest, highest = np.full(count * blocks, -np.inf), np.full(count * blocks, np.inf)
-    for frame in range(1, _BLOCK):
+    for frame in range(1, length):
         value = doors[frame]
         slope = (value - key_value) / (frame - key_frame)
         shut = (slope < lowest) | (slope > highest)
@@ -74,11 +75,11 @@ def _swinging_door(curves: NDArray[np.float64], allowed: NDArray[np.float64]) ->
         key_frame[shut] = frame - 1
         key_value[shut] = doors[frame - 1][shut]
         lowest[shut], highest[shut] = -np.inf, np.inf
-        length = frame - key_frame
+        run = frame - key_frame
         rise = value - key_value
-        np.maximum(lowest, (rise - slack) / length, out=lowest)
-        np.minimum(highest, (rise + slack) / length, out=highest)
-    return np.ascontiguousarray(keyed.T).reshape(count, blocks * _BLOCK)[:, :frames].copy()
+        np.maximum(lowest, (rise - slack) / run, out=lowest)
+        np.minimum(highest, (rise + slack) / run, out=highest)
+    return np.ascontiguousarray(keyed.T).reshape(count, blocks * length)[:, :frames].copy()
 
 
 def _drop_needless(
