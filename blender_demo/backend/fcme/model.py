@@ -48,25 +48,14 @@ class Posterior:
 class Fcme(nn.Module):
     """Channels (..., 60) <-> latents (..., 42) through the orthonormal dictionary (512, 42)."""
 
+    channel_mean: Tensor
+    channel_scale: Tensor
+
     def __init__(self, config: FcmeConfig | None = None) -> None:
         super().__init__()
         self.config = config or FcmeConfig()
         hidden, motion = self.config.hidden, self.config.motion_dim
-        self.heads = nn.ModuleDict(
-            {
-                f.name: nn.Sequential(
-                    nn.Linear(len(f.channels), hidden),
-                    nn.GELU(),
-                    nn.Linear(hidden, hidden),
-                    nn.GELU(),
-                    nn.Linear(hidden, 2 * f.latent_dim),
-                )
-                for f in FACTORS
-            }
-        )
-        for head in self.heads.values():
-            # Latents start out telling; with noise of unit size, those that are slow to learn would never be used.
-            nn.init.constant_(head[-1].bias[head[-1].out_features // 2 :], _FIRST_LOG_VARIANCE)
+        self.heads = nn.ModuleDict({f.name: _head(len(f.channels), hidden, f.latent_dim) for f in FACTORS})
         self.dictionary = nn.Parameter(torch.randn(motion, LATENT_DIM) / motion**0.5)
         self.trunk = nn.Sequential(nn.Linear(motion, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
         self.skip = nn.ModuleDict({f.name: nn.Linear(motion, len(f.channels)) for f in FACTORS})
@@ -99,3 +88,11 @@ class Fcme(nn.Module):
     def config_json(self) -> dict[str, int]:
         """The sizes, to be stored beside the weights."""
         return asdict(self.config)
+
+
+def _head(channels: int, hidden: int, latents: int) -> nn.Sequential:
+    """Channels of one factor to the mean and log variance of its latents."""
+    last = nn.Linear(hidden, 2 * latents)
+    # Latents start out telling; with noise of unit size, those that are slow to learn would never be used.
+    nn.init.constant_(last.bias[latents:], _FIRST_LOG_VARIANCE)
+    return nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), last)

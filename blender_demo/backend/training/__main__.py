@@ -7,6 +7,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from .targets import draw_performances, silent_performances
 
 _CORPORA = ("grid_s1", "facegood", "speechocean_train", "ljspeech")
 _DRAWS = 3
+_Recipe = TypeVar("_Recipe", EncoderRecipe, FcmeRecipe, FlowRecipe)
 _TEACHER_STEPS = 500
 _SILENT_CLIPS = 120
 
@@ -51,10 +53,7 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
         for corpus in _CORPORA
         for u in load_corpus(data / "clips" / corpus, work / "cache", validation.get(corpus, set()))
     ]
-    encoder_recipe, fcme_recipe, flow_recipe = (
-        replace(recipe, steps=int(recipe.steps * scale)) for recipe in (EncoderRecipe(), FcmeRecipe(), FlowRecipe())
-    )
-    encoder = train_encoder(utterances, encoder_recipe, TrainingLoop("encoder", work)).eval()
+    encoder = train_encoder(utterances, _scaled(EncoderRecipe(), scale), TrainingLoop("encoder", work))
     figures = {"encoder": evaluate_encoder(encoder, utterances)}
 
     tracked = [u for u in utterances if u.captured is not None and u.phones is not None]
@@ -66,7 +65,7 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
     draws = [draw_performances(training, teacher, np.random.default_rng(seed)) for seed in range(_DRAWS)]
     draws[0] += silent_performances(max(1, int(_SILENT_CLIPS * scale)), 8.0, np.random.default_rng(_DRAWS))
     tracks = [p.channels for performances in draws for p in performances]
-    fcme = train_fcme(tracks, fcme_recipe, TrainingLoop("fcme", work)).eval()
+    fcme = train_fcme(tracks, _scaled(FcmeRecipe(), scale), TrainingLoop("fcme", work))
     unseen = draw_performances([u for u in utterances if u.split == "val"], teacher, np.random.default_rng(99))
     figures["fcme"] = evaluate_fcme(fcme, [p.channels for p in unseen])
 
@@ -76,9 +75,13 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
         for seed, performances in enumerate(draws)
         for h in hear(performances, encoder, fcme, statistics, augmented=seed > 0, seed=seed)
     ]
-    prior, field = train_flow(heard, flow_recipe, TrainingLoop("flow", work))
+    prior, field = train_flow(heard, _scaled(FlowRecipe(), scale), TrainingLoop("flow", work))
     Networks(encoder, fcme, prior, field, *statistics).save(out)
     return figures
+
+
+def _scaled(recipe: _Recipe, scale: float) -> _Recipe:
+    return replace(recipe, steps=max(1, int(recipe.steps * scale)))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def _cached_features(path: Path, cache: Path) -> Features:
         samples, rate = soundfile.read(path, dtype="float32")
         if rate != SAMPLE_RATE or samples.ndim != 1:
             raise ValueError(f"{path} must be {SAMPLE_RATE} Hz mono, as the clip format says")
-        features = extract(samples)
+        features = extract(samples.astype(np.float32, copy=False))
         np.savez(
             stored,
             mel=features.mel.astype(np.float16),

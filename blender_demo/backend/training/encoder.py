@@ -66,7 +66,7 @@ def train_encoder(utterances: list[Utterance], recipe: EncoderRecipe, loop: Trai
         return {"loss": loss, "phone accuracy": hit}
 
     loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps))
-    return average.module
+    return network
 
 
 def _stretch(utterance: Utterance, labels: np.ndarray, start: int, wanted: int, frames: int) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,7 @@ def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: Tra
         return {"loss": loss, **values}
 
     loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps))
-    return average.module
+    return network
 
 
 def _least_scale() -> Tensor:

@@ -49,7 +49,10 @@ class TrainingLoop:
         steps: int,
         rate: Callable[[int], float],
     ) -> None:
-        """Minimize the "loss" that `step` returns; its other entries are only recorded."""
+        """Minimize the "loss" that `step` returns and leave the averaged weights in `network`.
+
+        What else `step` returns is only recorded.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / f"{self.name}.pt"
         curves: dict[str, list[float]] = {}
@@ -77,7 +80,8 @@ class TrainingLoop:
                     bar.set_postfix({key: f"{_tail_mean(curve):.4f}" for key, curve in curves.items()})
                 if (index + 1) % self.save_every == 0 or index + 1 == steps:
                     self._save(checkpoint, network, average, optimizer, index + 1, curves)
-        average.module.eval()
+        network.load_state_dict(average.module.state_dict())
+        network.eval()
 
     def _save(
         self,

@@ -61,7 +61,7 @@ def speech_activity(features: Features) -> NDArray[np.float32]:
     level = features.energy.mean(axis=1)
     # Speech stands 6 dB over whatever hum the room has.
     loud = level > max(-1.1, np.percentile(level, 5) + 0.3)
-    return gaussian_filter1d(loud.astype(np.float32), 0.25 * MODEL_FPS)
+    return gaussian_filter1d(loud.astype(np.float32), 0.25 * MODEL_FPS).astype(np.float32)
 
 
 def stochastic_motion(

@@ -26,7 +26,9 @@ def test_a_click_appears_at_its_own_time():
     samples = np.zeros(4 * SAMPLE_RATE, np.float32)
     samples[int(2.0 * SAMPLE_RATE)] = 1.0
     energy = extract(samples).energy.reshape(-1)
-    loudest_s = (np.flatnonzero(energy > energy.min() + 0.1).mean() - (MEL_PER_FRAME - 1) / 2) / (MODEL_FPS * MEL_PER_FRAME)
+    loudest_s = (np.flatnonzero(energy > energy.min() + 0.1).mean() - (MEL_PER_FRAME - 1) / 2) / (
+        MODEL_FPS * MEL_PER_FRAME
+    )
     assert loudest_s == pytest.approx(2.0, abs=0.005)
 
 
