@@ -45,7 +45,7 @@ test-5.2: .venv-5.2/.ready
 	@python=$$(tools/find_python.sh 3.13) && "$$python" tools/set_up.py --venv .venv-5.2 --blender 5.2.3
 	@touch $@
 
-real-blender: zip ## the installed extension in a whole Blender; BLENDER names the program
+real-blender: zip ## the installed extension in a whole Blender; REAL_BLENDER names a runner, see tools/check_real_blender.py
 	$(RUN) -m pytest -m real_blender
 
 lint: $(STAMP) ## ruff and pyright

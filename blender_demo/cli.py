@@ -160,7 +160,8 @@ def _bake(options: argparse.Namespace, report: Report) -> int:
         raise DemoError(f"{options.out} exists already. Choose another --out, or allow --overwrite.")
     if importlib.util.find_spec("bpy") is None:
         raise DemoError("Baking needs Blender, and this Python has none. Run it as: blender --command demo bake ...")
-    from . import bake_file
+    with _stdout_as_stderr():
+        from . import bake_file
 
     order = bake_file.BakeOrder(
         blend=options.blend, out=options.out, object_name=options.object, add_own_head=options.head, fps=options.fps,
@@ -189,7 +190,8 @@ def _doctor(options: argparse.Namespace, report: Report) -> int:
         python = _worker_python(options.python)
     except WorkerError:
         python = Path(sys.executable)
-    findings = doctor.examine(python)
+    with _stdout_as_stderr():
+        findings = doctor.examine(python)
     print(json.dumps(doctor.as_json(findings), indent=1) if options.json else doctor.as_text(findings))
     return FAILED if any(finding.needed and not finding.ok for finding in findings) else OK
 

@@ -24,6 +24,7 @@ from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNELS
 from blender_demo.backend.settings import GenerationSettings
 from blender_demo.backend.worker.client import GenerationJob, Worker
+from tests.worker_python import WORKER_PYTHON
 
 ROOT = Path(__file__).parents[1]
 FAKE_CHILD = ROOT / "tests" / "backend" / "worker" / "fake_child.py"
@@ -35,7 +36,7 @@ NOISE = 0.1 * np.random.default_rng(0).standard_normal(48000)
 @pytest.fixture(scope="module")
 def worker():
     """One real worker, with the real generator, for all recordings: it must survive every one of them."""
-    with Worker(Path(sys.executable)) as worker:
+    with Worker(WORKER_PYTHON) as worker:
         yield worker
 
 
@@ -158,7 +159,7 @@ def test_the_command_line_tells_it_and_writes_nothing(tmp_path, capfd):
     (tmp_path / "voice.wav").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(999))
     before = files(tmp_path)
     out = tmp_path / "take.npz"
-    assert run("generate", tmp_path / "voice.wav", "--out", out, "--python", sys.executable) == cli.FAILED
+    assert run("generate", tmp_path / "voice.wav", "--out", out, "--python", WORKER_PYTHON) == cli.FAILED
     assert "ffmpeg" in one_sentence(capfd.readouterr().err)
     assert files(tmp_path) == before
 
@@ -168,7 +169,7 @@ def test_a_generator_that_fails_leaves_nothing_and_says_so(tmp_path, capfd, monk
     monkeypatch.setattr(cli, "Worker", partial(Worker, script=FAKE_CHILD))
     sound = tmp_path / f"{behaviour}.wav"
     sound.touch()
-    assert run("generate", sound, "--out", tmp_path / "take.npz", "--python", sys.executable) == cli.FAILED
+    assert run("generate", sound, "--out", tmp_path / "take.npz", "--python", WORKER_PYTHON) == cli.FAILED
     one_sentence(capfd.readouterr().err)
     assert list(tmp_path.iterdir()) == [sound]
 
@@ -180,7 +181,7 @@ def test_a_python_without_torch_is_refused_with_the_remedy(tmp_path, capfd, monk
     monkeypatch.setattr(cli, "worker_site_dirs", lambda _: [site])
     write_wav(tmp_path / "a.wav")
     out = tmp_path / "take.npz"
-    assert run("generate", tmp_path / "a.wav", "--out", out, "--python", sys.executable) == cli.FAILED
+    assert run("generate", tmp_path / "a.wav", "--out", out, "--python", WORKER_PYTHON) == cli.FAILED
     message = one_sentence(capfd.readouterr().err)
     assert "DLL load failed" in message
     assert "--python" in message
@@ -207,7 +208,7 @@ def child_with(tmp_path, *body):
     """The real server and generator, with a fault put in before the generator is made."""
     script = tmp_path / "child.py"
     script.write_text(CHILD_WITH.format(body="\n".join(f"    {line}" for line in body)))
-    return Worker(Path(sys.executable), script=script)
+    return Worker(WORKER_PYTHON, script=script)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 1000, b"PK\3\4", None], ids=["empty", "zeros", "zip", "missing"])
@@ -319,7 +320,7 @@ def test_a_disk_that_is_full_while_the_clip_is_written(tmp_path, capfd, monkeypa
     monkeypatch.setattr("blender_demo.backend.motion.clip.np.savez_compressed", refuse)
     sound = tmp_path / "a.wav"
     sound.touch()
-    assert run("generate", sound, "--out", tmp_path / "take.npz", "--python", sys.executable) == cli.FAILED
+    assert run("generate", sound, "--out", tmp_path / "take.npz", "--python", WORKER_PYTHON) == cli.FAILED
     assert "No space left on device" in one_sentence(capfd.readouterr().err)
     assert list(tmp_path.iterdir()) == [sound]
 
@@ -346,7 +347,7 @@ def test_a_folder_that_does_not_exist(clip, tmp_path, capfd):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_killed_worker_is_told_and_replaced(tmp_path):
-    with Worker(Path(sys.executable), script=FAKE_CHILD) as worker:
+    with Worker(WORKER_PYTHON, script=FAKE_CHILD) as worker:
         job = GenerationJob(worker, tmp_path / "long.wav", GenerationSettings())
         with pytest.raises(DemoError, match=r"killed.*next generation starts a new worker"):
             job.run(lambda job: os.kill(worker.pid, signal.SIGKILL) if job.progress > 0 and worker.alive else None)

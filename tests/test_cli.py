@@ -16,6 +16,7 @@ from blender_demo import cli
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
 from blender_demo.backend.worker.client import Worker
+from tests.worker_python import WORKER_PYTHON
 
 ROOT = Path(__file__).parents[1]
 FAKE_CHILD = ROOT / "tests" / "backend" / "worker" / "fake_child.py"
@@ -63,7 +64,7 @@ def lines(text):
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="needs the trained weights")
 def test_from_sound_to_a_blender_file(sound, tmp_path, capfd):
     npz, blend = tmp_path / "take.npz", tmp_path / "take.blend"
-    assert run("generate", sound, "--out", npz, "--python", sys.executable) == cli.OK
+    assert run("generate", sound, "--out", npz, "--python", WORKER_PYTHON) == cli.OK
     assert run("bake", npz, "--head", "--out", blend) == cli.OK
     clip = MotionClip.load(npz)
     assert clip.names == CHANNELS
@@ -78,7 +79,7 @@ def test_settings_are_those_of_the_command_line(sound, tmp_path, capsys):
     out = tmp_path / "take.npz"
     options = ["--seed", 7, "--steps", 3, "--device", "cpu", "--start", 0.5, "--duration", 1, "--json"]
     factors = ["--factor", "lip.gain=1.5", "--factor", "pose.seed_offset=2"]
-    assert run("generate", sound, "--out", out, "--python", sys.executable, *options, *factors) == cli.OK
+    assert run("generate", sound, "--out", out, "--python", WORKER_PYTHON, *options, *factors) == cli.OK
     done = lines(capsys.readouterr().out)[-1]
     assert done["event"] == "done"
     settings = done["settings"]
@@ -90,7 +91,7 @@ def test_settings_are_those_of_the_command_line(sound, tmp_path, capsys):
 
 @pytest.mark.usefixtures("fake_generator")
 def test_json_is_one_object_per_line_and_progress_never_falls(sound, tmp_path, capfd):
-    assert run("generate", sound, "--out", tmp_path / "a.npz", "--json", "--python", sys.executable) == cli.OK
+    assert run("generate", sound, "--out", tmp_path / "a.npz", "--json", "--python", WORKER_PYTHON) == cli.OK
     printed = capfd.readouterr()
     events = lines(printed.out)
     fractions = [event["fraction"] for event in events if event["event"] == "progress"]
@@ -100,7 +101,7 @@ def test_json_is_one_object_per_line_and_progress_never_falls(sound, tmp_path, c
 
 @pytest.mark.usefixtures("fake_generator")
 def test_without_a_terminal_progress_is_a_few_lines(sound, tmp_path, capfd):
-    assert run("generate", sound, "--out", tmp_path / "a.npz", "--python", sys.executable) == cli.OK
+    assert run("generate", sound, "--out", tmp_path / "a.npz", "--python", WORKER_PYTHON) == cli.OK
     printed = capfd.readouterr()
     assert printed.out.count("\n") == 1
     assert 1 <= printed.err.count("\n") <= 20
@@ -172,7 +173,7 @@ def test_wrong_usage_is_told_in_one_line(arguments, message, capsys):
 
 
 def test_doctor_says_what_is_there(capsys):
-    status = run("doctor", "--json", "--python", sys.executable)
+    status = run("doctor", "--json", "--python", WORKER_PYTHON)
     findings = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert findings["torch"]["ok"]
     assert findings["Blender"]["found"].startswith(bpy.app.version_string.split()[0])

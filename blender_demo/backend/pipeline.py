@@ -72,8 +72,9 @@ class Generator:
         """Generate a take. `progress` may raise to stop; raises AudioError for a recording that cannot be used."""
         try:
             return self._generate(audio, settings, progress, start_s, duration_s)
-        except torch.OutOfMemoryError:
-            if self._device.type == "cpu":
+        except RuntimeError as error:
+            # CUDA raises OutOfMemoryError; other devices a plain RuntimeError that says so.
+            if self._device.type == "cpu" or "out of memory" not in str(error).lower():
                 raise
             self._networks.to(torch.device("cpu"))
             note = f"The {self._device.type} device ran out of memory; the CPU took over."
