@@ -48,6 +48,10 @@ UPPER_TEETH, LOWER_TEETH, SCLERA_LEFT = range(17039, 19247), range(19247, 21451)
 TEETH_BACK, TEETH_SCALE = np.array([0.0, -3.3, 5.0]), np.array([0.93, 0.96, 0.95])
 TEETH_SHIFT = np.array([0.0, -0.12, -0.15])
 """The source's teeth touch its lips: the head's are a little smaller and further back."""
+INCISORS_LONGER, INCISORS_FROM = 1.27, -2.2
+"""The upper front teeth reach below the upper lip of an open mouth: stretched down from this height."""
+TOOTH_WIDER = 1.09
+"""Neighbours meet, so that no dark gaps part them."""
 
 HALF_FACES = 3900
 MOUTH, EYE, NOSE = np.array([0.0, -4.6, 11.0]), np.array([3.15, 3.5, 9.3]), np.array([0.0, -0.8, 11.5])
@@ -96,6 +100,11 @@ class Source:
         vertices = data["vertices"].astype(np.float64)
         teeth = slice(UPPER_TEETH.start, LOWER_TEETH.stop)
         vertices[teeth] = (vertices[teeth] - TEETH_BACK) * TEETH_SCALE + TEETH_BACK + TEETH_SHIFT
+        upper, lower = vertices[list(UPPER_TEETH)], list(LOWER_TEETH)
+        front = smoothstep(6.5, 9.0, upper[:, 2])
+        upper[:, 1] += (INCISORS_LONGER - 1) * front * np.minimum(upper[:, 1] - INCISORS_FROM, 0)
+        vertices[list(UPPER_TEETH)] = upper
+        vertices[lower, 2] -= 0.1  # behind the upper ones
         faces = data["faces"].astype(np.int64)
         faces[:, 3] = np.where(faces[:, 3] < 0, faces[:, 2], faces[:, 3])
         return cls(vertices, faces, deltas)
@@ -374,10 +383,22 @@ def build_teeth(source: Source, head: Head) -> None:
                 hit = tree.ray_cast(Vector(centre + ray), Vector(-ray))[0]
                 wrapped.append(np.clip(hit, low, high) if hit is not None else centre + ray / 3)
             wrapped = np.array(wrapped)
+            along = np.array([centre[2] - 4, 0, -centre[0]]) / np.hypot(centre[2] - 4, centre[0])
+            wrapped += (TOOTH_WIDER - 1) * ((wrapped - centre) @ along)[:, None] * along
+            if side > 0 and centre[2] > 7.5:
+                square_edge(wrapped, centre, along, cube[:, 1] == -1)
             deltas = jaw_motion(source, wrapped) if side < 0 else np.zeros((len(ARKIT_NAMES), len(wrapped), 3))
             head.add(part, "teeth", wrapped, deltas, quads, flat_uv(len(quads)))
             centres.append(centre)
         build_gum(source, head, np.array(sorted(centres, key=lambda c: np.arctan2(c[0], c[2] - 4))), side)
+
+
+def square_edge(tooth: Array, centre: Array, along: Array, biting: NDArray[np.bool_]) -> None:
+    """Makes the lower edge of an upper front tooth (n, 3) nearly as wide as the tooth, and level (in place)."""
+    across = (tooth - centre) @ along
+    wider = 0.9 * np.abs(across).max() / np.abs(across[biting]).max()
+    tooth[biting] += (wider - 1) * across[biting, None] * along
+    tooth[biting, 1] += 0.8 * (tooth[biting, 1].min() + 0.04 - tooth[biting, 1])
 
 
 def connected(faces: Ints, span: range) -> list[Ints]:
@@ -414,14 +435,14 @@ def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
 TONGUE_REST = np.array(
     [  # y, z of the spine, half width, half height; root to tip, cm
         (-5.6, 1.4, 1.1, 0.9),
-        (-5.0, 2.4, 1.5, 0.9),
-        (-4.5, 3.6, 1.6, 0.85),
-        (-4.2, 5.0, 1.55, 0.75),
-        (-4.15, 6.3, 1.45, 0.6),
-        (-4.2, 7.2, 1.25, 0.45),
-        (-4.25, 7.8, 1.0, 0.35),
-        (-4.3, 8.2, 0.7, 0.25),
-        (-4.3, 8.45, 0.35, 0.15),
+        (-5.3, 2.4, 1.5, 0.85),
+        (-5.0, 3.6, 1.6, 0.75),
+        (-4.75, 5.0, 1.6, 0.65),
+        (-4.55, 6.3, 1.6, 0.55),
+        (-4.4, 7.2, 1.45, 0.45),
+        (-4.3, 7.9, 1.2, 0.35),
+        (-4.25, 8.4, 0.85, 0.25),
+        (-4.25, 8.7, 0.4, 0.15),
     ]
 )
 TONGUE_OUT = np.array(

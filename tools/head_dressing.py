@@ -81,13 +81,13 @@ def eyebrow(landmarks: Array, skin: BVHTree, rng: np.random.Generator) -> tuple[
     s = np.linspace(0, 1, steps)
     curve = np.stack([np.interp(s * 4, range(5), landmarks[:, i]) for i in range(3)], axis=1)
     curve[1:-1] = (curve[2:] + curve[1:-1] + curve[:-2]) / 3
-    width = 0.44 * (1 - s) ** 0.45 * (0.55 + 0.45 * np.minimum(1, s / 0.12)) + 0.03
+    width = 0.34 * (1 - s) ** 0.45 * (0.55 + 0.45 * np.minimum(1, s / 0.12)) + 0.03
     points = []
     for k in range(rows):
         across = k / (rows - 1) * 2 - 1
         ragged = 1 + (0.12 * rng.standard_normal(steps) if abs(across) == 1 else 0)
         for i in range(steps):
-            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] - 0.02 + 0.2 * s[i], 0]
+            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] - 0.10 + 0.28 * s[i] + 0.36 * s[i] ** 3, 0]
             hit, normal, _, _ = skin.ray_cast(Vector(start + np.array([0, 0, 4])), Vector((0, 0, -1)))
             lift = 0.015 + 0.10 * (1 - across**2) * min(1.0, 10 * s[i] + 0.4) * min(1.0, 4 * (1 - s[i]) + 0.2)
             points.append(np.array(hit) + np.array(normal) * (lift if abs(across) < 1 else -0.03))

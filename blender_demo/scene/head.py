@@ -33,23 +33,27 @@ class HeadObjects:
 
 @dataclass(frozen=True)
 class Look:
-    """A material: color (sRGB) where the mesh brings none, roughness, share of light scattered under the surface."""
+    """A material: color (sRGB) where the mesh brings none, roughness, share of light scattered under the surface.
+
+    glow: light of its own, as a share of its color; it stands in for the light that bounces about inside the mouth.
+    """
 
     color: tuple[float, float, float]
     roughness: float
     scatter: float = 0.0
+    glow: float = 0.0
 
 
 LOOKS: Final = {
     "skin": Look((0.86, 0.64, 0.52), 0.48, 0.12),
-    "mouth": Look((0.30, 0.10, 0.10), 0.5),
-    "gums": Look((0.74, 0.36, 0.36), 0.3, 0.1),
-    "teeth": Look((0.93, 0.90, 0.83), 0.2, 0.1),
-    "tongue": Look((0.76, 0.36, 0.36), 0.35, 0.1),
+    "mouth": Look((0.52, 0.17, 0.16), 0.5, glow=0.25),
+    "gums": Look((0.74, 0.36, 0.36), 0.3, 0.1, glow=0.15),
+    "teeth": Look((0.97, 0.94, 0.87), 0.25, glow=0.22),
+    "tongue": Look((0.80, 0.38, 0.38), 0.4, 0.1, glow=0.22),
     "sclera": Look((0.93, 0.91, 0.89), 0.15),
     "iris": Look((0.26, 0.42, 0.50), 0.15),
     "pupil": Look((0.01, 0.01, 0.01), 0.1),
-    "brows": Look((0.17, 0.10, 0.07), 0.7),
+    "brows": Look((0.27, 0.17, 0.12), 0.8),
     "lashes": Look((0.06, 0.04, 0.03), 0.8),
     "hair": Look((0.25, 0.15, 0.10), 0.42),
     "clothes": Look((0.20, 0.33, 0.38), 1.0),
@@ -150,9 +154,8 @@ def _add_part(scene: bpy.types.Scene, name: str, model: HeadModel, chosen: NDArr
     corners[on_skin] = skin[chosen[quads].ravel()[on_skin]]
     within = np.repeat(np.isin(material, [model.materials.index(m) for m in ("mouth", "gums", "teeth", "tongue")]), 4)
     depth = model.vertices[chosen[quads].ravel()[within], 2]
-    corners[within] *= np.interp(depth, [0.03, 0.07, 0.098], [0.12, 0.55, 1.0])[
-        :, None
-    ]  # little light reaches the throat
+    lit = np.interp(depth, [0.03, 0.06, 0.08, 0.095], [0.2, 0.3, 0.5, 1.0])  # little light reaches the throat
+    corners[within] *= lit[:, None]
     iris = np.repeat(material == model.materials.index("iris"), 4)
     if iris.any():
         corners[iris] *= _iris_shade(model, chosen[quads].ravel()[iris])[:, None]
@@ -203,6 +206,8 @@ def _material(look: str) -> bpy.types.Material:
     color = tree.nodes.new("ShaderNodeVertexColor")
     color.layer_name = COLOR
     tree.links.new(color.outputs["Color"], shader.inputs["Base Color"])
+    tree.links.new(color.outputs["Color"], shader.inputs["Emission Color"])
+    shader.inputs["Emission Strength"].default_value = made.glow
     shader.inputs["Roughness"].default_value = made.roughness
     shader.inputs["Subsurface Weight"].default_value = made.scatter
     shader.inputs["Subsurface Radius"].default_value = (0.006, 0.003, 0.002)
@@ -276,10 +281,10 @@ LIGHTS: Final = (  # name, position, size, watts, color
 
 def add_stage(scene: bpy.types.Scene) -> bpy.types.Object:
     """Camera on head and shoulders, lights, world, and settings for Workbench and Cycles; returns the camera."""
-    target = Vector((0.0, 0.0, -0.02))
+    target = Vector((0.0, 0.0, 0.011))
     camera = bpy.data.objects.new("DEMO Camera", bpy.data.cameras.new("DEMO Camera"))
-    camera.data.lens, camera.data.clip_start = 85.0, 0.01
-    _aim(camera, Vector((0.04, -0.92, 0.0)), target)
+    camera.data.lens, camera.data.clip_start = 98.0, 0.01
+    _aim(camera, Vector((0.04, -0.92, 0.018)), target)
     scene.collection.objects.link(camera)
     scene.camera = camera
     for name, position, size, power, color in LIGHTS:
