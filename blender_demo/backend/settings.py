@@ -41,7 +41,7 @@ class GenerationSettings:
     """
 
     seed: int = 0
-    steps: int = 5
+    steps: int = 10
     device: str = "auto"
     style: str = "captured"
     factors: dict[str, FactorControl] = field(default_factory=lambda: {f.name: FactorControl() for f in FACTORS})

@@ -25,10 +25,10 @@ _QUIET_LOG_MEL = -14.0
 class EncoderRecipe:
     """Steps of `batch` crops of `frames` motion frames; noise_clips of the batch hold no speech at all."""
 
-    steps: int = 1500
+    steps: int = 1700
     batch: int = 24
     frames: int = 120
-    noise_clips: int = 1
+    noise_clips: int = 3
     rate: float = 1.5e-3
     seed: int = 1
 
@@ -51,7 +51,7 @@ def train_encoder(utterances: list[Utterance], recipe: EncoderRecipe, loop: Trai
         target = torch.full((recipe.batch, recipe.frames), _IGNORE)
         for row, i in enumerate(rng.choice(len(spoken), recipe.batch, p=lengths / lengths.sum())):
             if row < recipe.noise_clips:
-                mel[row] = float(rng.uniform(-14.0, -4.0))
+                mel[row] = _no_speech(recipe.frames * MEL_PER_FRAME, rng)
                 target[row] = 0
                 continue
             speed = float(rng.uniform(0.85, 1.18))
@@ -67,6 +67,17 @@ def train_encoder(utterances: list[Utterance], recipe: EncoderRecipe, loop: Trai
 
     loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps))
     return network
+
+
+def _no_speech(rows: int, rng: np.random.Generator) -> Tensor:
+    """Log-mel rows (rows, 64) of a room's noise and, in two of three, of a tone that stands still or glides."""
+    mel = torch.full((rows, MEL_BANDS), float(rng.uniform(-14.0, -4.0)))
+    if rng.random() < 0.67:
+        start, end = rng.uniform(0, MEL_BANDS, 2)
+        center = torch.linspace(start, end if rng.random() < 0.6 else start, rows)[:, None]
+        distance = (torch.arange(MEL_BANDS) - center) / float(rng.uniform(0.5, 1.5))
+        mel = torch.maximum(mel, float(rng.uniform(-5.0, 1.0)) - distance.square())
+    return mel
 
 
 def _stretch(utterance: Utterance, labels: np.ndarray, start: int, wanted: int, frames: int) -> tuple[Tensor, Tensor]:
