@@ -131,8 +131,8 @@ class DemoSettings(bpy.types.PropertyGroup):
     style: EnumProperty(name="Style", description="Whose lips to take after", items=_STYLES, default="captured")
     steps: IntProperty(
         name="Steps",
-        description="Evaluations of the model; more are slower and rarely better",
-        default=5,
+        description="Evaluations of the model: fewer are faster, but blink less",
+        default=10,
         min=1,
         max=100,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from blender_demo.backend.errors import WorkerError
 from blender_demo.backend.motion.clip import MotionClip
-from blender_demo.backend.settings import STYLES
+from blender_demo.backend.settings import STYLES, GenerationSettings
 from blender_demo.operators.session import SESSION
 
 pytestmark = pytest.mark.matrix
@@ -130,3 +130,7 @@ def test_opening_another_file_ends_the_worker(addon: Any, face: bpy.types.Object
 
 def test_every_style_of_the_generator_is_offered(addon: Any) -> None:
     assert tuple(addon.bl_rna.properties["style"].enum_items.keys()) == STYLES
+
+
+def test_the_panel_and_the_command_line_start_from_the_same_settings(addon: Any) -> None:
+    assert addon.generation("auto") == GenerationSettings()
