@@ -75,6 +75,8 @@ PARTS = (
 EYE_RADIUS, IRIS_RAD, PUPIL_RAD = 1.40, 0.44, 0.19
 """Eyeball radius in cm; half angles of iris and pupil in radians."""
 LID_CLEARANCE, LID_OVERLAP, LIP_OVERLAP, TEETH_CLEARANCE = 0.03, 0.14, 0.04, 0.06
+CORNER_OVERLAP = 0.06
+"""More overlap of the lips near the corners, so that no teeth glint there in a smile with shut lips."""
 
 
 @dataclass
@@ -529,7 +531,8 @@ def seal_lips(head: Head, upper: Ints, lower: Ints, corners: Ints) -> None:
             reach = np.abs(posed[corners, 0]).min() - 0.2
             places = np.linspace(-reach, reach, 21)
             seam, openness = seam_and_gap(posed, upper, lower, places)
-            lacking = openness + LIP_OVERLAP if in_upper is in_lower else (openness + 8 * LIP_OVERLAP).clip(0)
+            overlap = LIP_OVERLAP + CORNER_OVERLAP * smoothstep(1.75, 2.0, np.abs(places))
+            lacking = openness + overlap if in_upper is in_lower else (openness + 8 * LIP_OVERLAP).clip(0)
             off_seam = posed[skin, 1] - np.interp(posed[skin, 0], places, seam)
             beyond = (np.abs(posed[skin, 0]) - reach).clip(0)
             amount = np.interp(posed[skin, 0], places, lacking) * np.exp(-((beyond / 0.3) ** 2) - (off_seam / 0.8) ** 2)

@@ -57,7 +57,7 @@ def skin_colors(vertices: Array, landmarks: Array, lid_loops: list[Array], rng: 
         distance = np.linalg.norm(vertices[:, None] - loop, axis=-1).min(1)[:, None]
         color = mix(color, SHADE, 0.75 * np.exp(-((distance / 0.28) ** 2)) + 0.22 * np.exp(-((distance / 0.9) ** 2)))
     inside = signed_distance(landmarks[48:60, :2], vertices[:, :2])[:, None]
-    color = mix(color, LIPS, 0.85 * smoothstep(-0.10, 0.22, inside) * smoothstep(9.0, 9.8, vertices[:, 2:]))
+    color = mix(color, LIPS, 0.85 * smoothstep(-0.18, 0.30, inside) * smoothstep(9.0, 9.8, vertices[:, 2:]))
     nostril = landmarks[[31, 33, 35]].mean(0)
     for side in (-1, 1):
         color = mix(color, SHADE * 0.5, 0.8 * spot(nostril + np.array([side * 0.62, 0.25, -0.2]), 0.38))
@@ -82,12 +82,13 @@ def eyebrow(landmarks: Array, skin: BVHTree, rng: np.random.Generator) -> tuple[
     curve = np.stack([np.interp(s * 4, range(5), landmarks[:, i]) for i in range(3)], axis=1)
     curve[1:-1] = (curve[2:] + curve[1:-1] + curve[:-2]) / 3
     width = 0.34 * (1 - s) ** 0.45 * (0.55 + 0.45 * np.minimum(1, s / 0.12)) + 0.03
+    level = -0.10 + 0.28 * s + 0.36 * s**3  # the landmarks alone slope down outwards, which looks sad
     points = []
     for k in range(rows):
         across = k / (rows - 1) * 2 - 1
         ragged = 1 + (0.12 * rng.standard_normal(steps) if abs(across) == 1 else 0)
         for i in range(steps):
-            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] - 0.10 + 0.28 * s[i] + 0.36 * s[i] ** 3, 0]
+            start = curve[i] + [0, across * width[i] * np.broadcast_to(ragged, steps)[i] + level[i], 0]
             hit, normal, _, _ = skin.ray_cast(Vector(start + np.array([0, 0, 4])), Vector((0, 0, -1)))
             lift = 0.015 + 0.10 * (1 - across**2) * min(1.0, 10 * s[i] + 0.4) * min(1.0, 4 * (1 - s[i]) + 0.2)
             points.append(np.array(hit) + np.array(normal) * (lift if abs(across) < 1 else -0.03))

@@ -46,10 +46,10 @@ class Look:
 
 LOOKS: Final = {
     "skin": Look((0.86, 0.64, 0.52), 0.48, 0.12),
-    "mouth": Look((0.52, 0.17, 0.16), 0.5, glow=0.25),
+    "mouth": Look((0.52, 0.17, 0.16), 0.5, glow=0.45),
     "gums": Look((0.74, 0.36, 0.36), 0.3, 0.1, glow=0.15),
-    "teeth": Look((0.97, 0.94, 0.87), 0.25, glow=0.22),
-    "tongue": Look((0.80, 0.38, 0.38), 0.4, 0.1, glow=0.22),
+    "teeth": Look((0.97, 0.94, 0.87), 0.25, glow=0.3),
+    "tongue": Look((0.80, 0.38, 0.38), 0.4, 0.1, glow=0.45),
     "sclera": Look((0.93, 0.91, 0.89), 0.15),
     "iris": Look((0.26, 0.42, 0.50), 0.15),
     "pupil": Look((0.01, 0.01, 0.01), 0.1),
@@ -154,8 +154,9 @@ def _add_part(scene: bpy.types.Scene, name: str, model: HeadModel, chosen: NDArr
     corners[on_skin] = skin[chosen[quads].ravel()[on_skin]]
     within = np.repeat(np.isin(material, [model.materials.index(m) for m in ("mouth", "gums", "teeth", "tongue")]), 4)
     depth = model.vertices[chosen[quads].ravel()[within], 2]
-    lit = np.interp(depth, [0.03, 0.06, 0.08, 0.095], [0.2, 0.3, 0.5, 1.0])  # little light reaches the throat
-    corners[within] *= lit[:, None]
+    lit = np.interp(depth, [0.03, 0.06, 0.08, 0.095], [0.2, 0.4, 0.65, 1.0])  # little light reaches the throat
+    is_tooth = np.repeat(material == model.materials.index("teeth"), 4)[within]
+    corners[within] *= np.where(is_tooth, lit**1.6, lit)[:, None]
     iris = np.repeat(material == model.materials.index("iris"), 4)
     if iris.any():
         corners[iris] *= _iris_shade(model, chosen[quads].ravel()[iris])[:, None]
