@@ -18,7 +18,7 @@ class FactorControl:
     """How one factor is sampled and scaled.
 
     guidance: classifier-free guidance strength on the audio; 1 is none.
-    temperature: scale of the initial noise; 0 gives the most likely motion, 1 the full variety.
+    temperature: scale of the initial noise; 0 gives the most likely motion, 1 the usual variety, more a wilder one.
     gain: scale of the factor's channels around rest.
     seed_offset: added to the take's seed, so that one factor can be re-drawn while the others stay.
     """

@@ -16,6 +16,9 @@ from .model import LipPrior, VectorField
 
 __all__ = ["CHUNK_FRAMES", "in_chunks", "sample_latents"]
 
+_NOISE_SCALE: Final = {"lip": 0.5}
+"""Spread of the initial noise at temperature 1, where it is not 1: with calmer lips, sync measured better."""
+
 CHUNK_FRAMES: Final = 1800
 """Frames evaluated at once: a minute. Longer clips go through in chunks with a halo as wide as the receptive field."""
 
@@ -86,7 +89,7 @@ def _noise(frames: int, settings: GenerationSettings) -> Tensor:
     for index, factor in enumerate(FACTORS):
         control = settings.control(factor.name)
         generator = torch.Generator().manual_seed((settings.seed + control.seed_offset) * len(FACTORS) + index)
-        parts.append(torch.randn(frames, factor.latent_dim, generator=generator) * control.temperature)
+        parts.append(torch.randn(frames, factor.latent_dim, generator=generator) * control.temperature * _NOISE_SCALE.get(factor.name, 1.0))
     return torch.cat(parts, dim=1)
 
 

@@ -74,7 +74,7 @@ def test_guidance_of_one_equals_no_guidance(networks, audio, monkeypatch):
 def test_temperature_zero_starts_from_no_noise():
     noise = sampler._noise(FRAMES, with_control("pose", temperature=0.0))
     assert noise[:, latent_slice("pose")].abs().max() == 0
-    assert noise[:, latent_slice("lip")].std() == pytest.approx(1.0, abs=0.1)
+    assert noise[:, latent_slice("eyes")].std() == pytest.approx(1.0, abs=0.1)
 
 
 def test_progress_ends_at_one_and_never_falls(networks, audio):
