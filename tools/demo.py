@@ -40,6 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPEECH = ROOT / "demo" / "speech.ogg"
 SCENE_FPS = 24
 VIDEO_PIXELS = 400
+SHEET_SAMPLES = 16
 
 
 @dataclass
@@ -134,7 +135,8 @@ def draw(
         return pictures
     started = time.perf_counter()
     with progress_bar("Contact sheet") as show, quiet():
-        preview.contact_sheet(scene, [scene.frame_start + frame for frame in frames], files[-1], progress=show)
+        stills = [scene.frame_start + frame for frame in frames]
+        preview.contact_sheet(scene, stills, files[-1], engine="CYCLES", samples=SHEET_SAMPLES, progress=show)
     sheet_s = time.perf_counter() - started
     if with_video:
         with progress_bar("Video") as show, quiet():

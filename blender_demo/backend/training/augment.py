@@ -54,9 +54,9 @@ def _reverberate(mel: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _add_noise(mel: Tensor, generator: torch.Generator) -> Tensor:
-    """Colored noise at 0 to 50 dB below the level of the clip."""
+    """Colored noise at 5 to 50 dB below the level of the clip."""
     level = mel.exp().mean(dim=(1, 2), keepdim=True).log()
-    below = _uniform(mel, generator, 0.2 * _LOG10, 5.0 * _LOG10)
+    below = _uniform(mel, generator, 0.5 * _LOG10, 5.0 * _LOG10)
     color = _smooth_curve(mel, generator, spread=1.5)
     flicker = torch.log(-torch.log(torch.rand(mel.shape, generator=generator).clamp(1e-6, 1 - 1e-6)))
     return torch.logaddexp(mel, level - below + color + 0.5 * flicker)

@@ -18,6 +18,8 @@ from .loop import TrainingLoop, cosine_rate
 __all__ = ["EncoderRecipe", "evaluate_encoder", "train_encoder"]
 
 _IGNORE = -100
+_VISIBLE = ("P", "B", "M", "F", "V", "W", "UW", "OW")
+"""Phones whose mistakes can be seen on the lips; they cost `visible_cost` times as much."""
 _QUIET_LOG_MEL = -14.0
 
 
@@ -25,11 +27,12 @@ _QUIET_LOG_MEL = -14.0
 class EncoderRecipe:
     """Steps of `batch` crops of `frames` motion frames; noise_clips of the batch hold no speech at all."""
 
-    steps: int = 1700
+    steps: int = 3300
     batch: int = 24
     frames: int = 120
     noise_clips: int = 3
     rate: float = 1.5e-3
+    visible_cost: float = 2.0
     seed: int = 1
 
 
@@ -44,6 +47,7 @@ def train_encoder(utterances: list[Utterance], recipe: EncoderRecipe, loop: Trai
 
     network = AudioEncoder()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    cost = torch.tensor([recipe.visible_cost if phone in _VISIBLE else 1.0 for phone in PHONES])
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.05, betas=(0.9, 0.98))
 
     def step(index: int) -> dict[str, Tensor]:
@@ -61,7 +65,7 @@ def train_encoder(utterances: list[Utterance], recipe: EncoderRecipe, loop: Trai
             mel[row, : len(crop_mel)] = crop_mel
             target[row, : len(crop_labels)] = crop_labels
         logits = network(augment_mel(mel, generator))
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=_IGNORE, label_smoothing=0.05)
+        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), cost, ignore_index=_IGNORE, label_smoothing=0.05)
         hit = (logits.argmax(-1) == target)[target > 0].float().mean()
         return {"loss": loss, "phone accuracy": hit}
 
