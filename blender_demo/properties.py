@@ -42,7 +42,7 @@ class DemoFactorSettings(bpy.types.PropertyGroup):
     )
     guidance: FloatProperty(
         name="Guidance",
-        description="How closely this factor follows the voice; 1 is as it was learned",
+        description="How closely this factor follows the voice; 1 is usual, 0 not at all",
         default=1.0,
         min=0.0,
         max=5.0,

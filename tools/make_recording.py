@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Speak demo/speech.txt with Flite (voice slt) into demo/speech.ogg, with the times of its phones beside it.
+"""Speak demo/speech.txt with Flite (voice rms) into demo/speech.ogg, with the times of its phones beside it.
 
     python -m tools.make_recording
 
@@ -17,8 +17,8 @@ import numpy as np
 import soundfile
 
 FOLDER = Path(__file__).resolve().parent.parent / "demo"
-VOICE = "slt"
-STRETCH = 0.94
+VOICE = "rms"
+STRETCH = 0.89
 PEAK = 0.8
 
 

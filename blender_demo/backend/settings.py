@@ -17,7 +17,7 @@ STYLES: Final = ("captured", "animated", "taught")
 class FactorControl:
     """How one factor is sampled and scaled.
 
-    guidance: classifier-free guidance strength on the audio; 1 is none.
+    guidance: how closely the audio is followed (classifier-free guidance); 1 is the usual strength, 0 leaves it out.
     temperature: scale of the initial noise; 0 gives the most likely motion, 1 the usual variety, more a wilder one.
     gain: scale of the factor's channels around rest.
     seed_offset: added to the take's seed, so that one factor can be re-drawn while the others stay.
