@@ -46,7 +46,7 @@ def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: Tra
 
     def step(index: int) -> dict[str, Tensor]:
         rows = torch.from_numpy(rng.choice(starts, recipe.batch))[:, None] + torch.arange(recipe.frames)
-        truth = _exaggerate(everything[rows], network)
+        truth = _exaggerate(everything[rows])
         posterior = network.encode(truth)
         guess = network.decode(posterior.sample())
         error = (guess - truth) / network.channel_scale
@@ -85,7 +85,7 @@ def _starts(motions: list[NDArray[np.float32]], frames: int) -> NDArray[np.int64
     )
 
 
-def _exaggerate(truth: Tensor, network: Fcme) -> Tensor:
+def _exaggerate(truth: Tensor) -> Tensor:
     """Some crops with stronger or single-channel motion, so that hand-made and captured poses far from speech have
     latents too.
     """

@@ -5,7 +5,14 @@ import pytest
 from blender_demo.backend.audio.encoder import PHONES
 from blender_demo.backend.audio.features import SAMPLE_RATE, extract
 from blender_demo.backend.evaluation.measures import aperture
-from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS, FACTORS, MODEL_FPS, channel_slice
+from blender_demo.backend.motion.factors import (
+    CHANNEL_INDEX,
+    CHANNELS,
+    FACTORS,
+    MODEL_FPS,
+    channel_slice,
+    gaze_from_eye_look,
+)
 from blender_demo.backend.training.coarticulation import CoarticulationTeacher, close_lips
 from blender_demo.backend.training.prosody_motion import STATISTICS, speech_activity, stochastic_motion
 from blender_demo.backend.training.targets import silent_performances
@@ -92,8 +99,6 @@ def test_the_head_moves_more_in_speech_than_at_rest_and_never_jumps():
 
 
 def test_gaze_and_eye_look_say_the_same():
-    from blender_demo.backend.motion.factors import gaze_from_eye_look
-
     eyes = stochastic_motion(extract(speech_like(30.0)), np.random.default_rng(0))[:, channel_slice("eyes")]
     np.testing.assert_allclose(gaze_from_eye_look(eyes[:, :8]), eyes[:, -2:], atol=1e-5)
 
