@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from .audio.encoder import AudioEncoder, AudioEncoderConfig
 from .errors import WeightsError
 from .fcme.model import Fcme, FcmeConfig
-from .flow.model import FlowConfig, LipPrior, VectorField
+from .flow.model import FlowConfig, LipPrior, VectorFields
 
 __all__ = ["WEIGHTS_DIR", "WEIGHTS_FILE", "Networks"]
 
 WEIGHTS_DIR: Final = Path(__file__).parent / "weights"
 WEIGHTS_FILE: Final = "demo.safetensors"
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 
 
 @dataclass
@@ -31,13 +31,13 @@ class Networks:
     encoder: AudioEncoder
     fcme: Fcme
     prior: LipPrior
-    field: VectorField
+    fields: VectorFields
     latent_mean: Tensor
     latent_scale: Tensor
 
     def modules(self) -> dict[str, nn.Module]:
         """The networks by the name under which their tensors are stored."""
-        return {"encoder": self.encoder, "fcme": self.fcme, "prior": self.prior, "field": self.field}
+        return {"encoder": self.encoder, "fcme": self.fcme, "prior": self.prior, "fields": self.fields}
 
     def to(self, device: torch.device) -> "Networks":
         """Move everything to a device, ready for inference."""
@@ -57,7 +57,7 @@ class Networks:
         configs = {
             "encoder": self.encoder.config_json(),
             "fcme": self.fcme.config_json(),
-            "field": self.field.config_json(),
+            "flow": self.fields.config_json(),
         }
         path = folder / WEIGHTS_FILE
         temporary = path.with_suffix(".tmp")
@@ -78,12 +78,12 @@ class Networks:
             if metadata.get("format") != _FORMAT:
                 raise WeightsError(f"{path} belongs to another version of this add-on. Install the add-on again.")
             configs = json.loads(metadata["configs"])
-            flow = FlowConfig(**configs["field"])
+            flow = FlowConfig(**configs["flow"])
             networks = cls(
                 AudioEncoder(AudioEncoderConfig(**configs["encoder"])),
                 Fcme(FcmeConfig(**configs["fcme"])),
                 LipPrior(flow),
-                VectorField(flow),
+                VectorFields(flow),
                 tensors["latent_mean"],
                 tensors["latent_scale"],
             )

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a recording to a MotionClip: audio features, flow, decoding. Runs in the worker process; needs torch, not bpy.
-"""
+"""From a recording to a MotionClip: audio features, flow, decoding. For the worker process; needs torch, not bpy."""
 
 import time
 from collections.abc import Callable
@@ -12,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .audio.encoder import condition
+from .audio.encoder import ARTICULATION, PHONES, Heard, condition, silent_condition
 from .audio.features import MEL_PER_FRAME, Features, extract
 from .audio.load import load_audio
+from .flow.given_tracks import load_given
 from .flow.sampler import in_chunks, sample_latents
 from .motion.clip import MotionClip
 from .motion.factors import CHANNELS, FACTORS, LIMITS, MODEL_FPS, channel_slice, eye_look_from_gaze
@@ -95,11 +95,19 @@ class Generator:
         recording = load_audio(audio, start_s, duration_s)
         tick("audio")(0.4)
         heard = audio_condition(self._networks, extract(recording.samples), self._device, tick("audio"))
+        networks, frames = self._networks, len(heard)
+        given = load_given(settings, frames)
+        known = given and given.known(networks.fcme, networks.latent_mean, networks.latent_scale)
+        if given:
+            quiet = silent_condition(heard)
+            heard = torch.cat([quiet.expand(given.lead, -1), heard, quiet.expand(given.tail, -1)])
         heard_at = time.perf_counter()
-        latents = sample_latents(self._networks.field, self._networks.prior, heard, settings, tick("flow"))
-        latents = latents * self._networks.latent_scale + self._networks.latent_mean
+        latents = sample_latents(networks.fields, networks.prior, heard, settings, tick("flow"), known)
+        latents = latents * networks.latent_scale + networks.latent_mean
         flowed_at = time.perf_counter()
-        channels = decode_latents(self._networks, latents, settings)
+        channels = decode_latents(networks, latents, settings)
+        if given:
+            channels, latents = given.restore(channels), latents[given.lead : given.lead + frames]
         clip = MotionClip(
             fps=MODEL_FPS,
             channels=channels,
@@ -120,16 +128,16 @@ def audio_condition(
 ) -> Tensor:
     """The flow's audio conditions (T, CONDITION_DIM) for the features of a recording."""
 
-    def logits(part: slice) -> Tensor:
+    def hear(part: slice) -> Tensor:
         rows = features.mel[part.start * MEL_PER_FRAME : part.stop * MEL_PER_FRAME]
-        return networks.encoder(torch.from_numpy(rows.astype(np.float32)).to(device)[None])
+        return torch.cat(networks.encoder(torch.from_numpy(rows.astype(np.float32)).to(device)[None]), dim=-1)
 
-    phones = in_chunks(len(features), networks.encoder.halo, logits, tick)
+    heard = in_chunks(len(features), networks.encoder.halo, hear, tick)
     tracks = [
         torch.from_numpy(track.astype(np.float32)).to(device)[None]
         for track in (features.energy, features.pitch, features.voicing)
     ]
-    return condition(phones, *tracks)[0]
+    return condition(Heard(*heard.split([len(PHONES), len(ARTICULATION)], dim=-1)), *tracks)[0]
 
 
 def decode_latents(networks: Networks, latents: Tensor, settings: GenerationSettings) -> NDArray[np.float32]:

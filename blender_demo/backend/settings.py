@@ -7,10 +7,18 @@ from typing import Any, Final
 from .errors import DemoError
 from .motion.factors import FACTORS
 
-__all__ = ["STYLES", "FactorControl", "GenerationSettings"]
+__all__ = ["AUTO", "EMOTIONS", "GRIDS", "NEUTRAL", "STYLES", "FactorControl", "GenerationSettings"]
+
+AUTO: Final = "auto"
 
 STYLES: Final = ("captured", "animated", "taught")
 """Where the lips of a training clip came from: a tracked face, an animator, the coarticulation teacher."""
+
+EMOTIONS: Final = ("angry", "contempt", "disgusted", "fear", "happy", "sad", "surprised")
+NEUTRAL: Final = "neutral"
+
+GRIDS: Final = ("uniform", "sway", "epss")
+"""How the solver's steps lie between noise and motion."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +29,14 @@ class FactorControl:
     temperature: scale of the initial noise; 0 gives the most likely motion, 1 the usual variety, more a wilder one.
     gain: scale of the factor's channels around rest.
     seed_offset: added to the take's seed, so that one factor can be re-drawn while the others stay.
+    given: path of a take (.npz) whose track of this factor is kept as it is; the others are generated to fit it.
     """
 
     guidance: float = 1.0
     temperature: float = 1.0
     gain: float = 1.0
     seed_offset: int = 0
+    given: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,25 +44,40 @@ class GenerationSettings:
     """All that, with the recording and the weights, determines a take.
 
     seed: the take; the same seed gives the same motion on the same device.
-    steps: evaluations of the vector field.
+    steps: evaluations of each vector field.
+    grid: how the steps lie, one of GRIDS.
     device: "auto", "cuda", "mps" or "cpu".
-    style: whose lips to take after: "captured" from a tracked face, "animated" by hand, or "taught" by the
-    coarticulation model. factors: a FactorControl for each factor name.
+    style: whose lips to take after: "captured" from a tracked face, "animated" by hand, "taught" by the
+    coarticulation model, or "auto", what suits the recording.
+    emotion: "auto" lets prosody drive the expression; "neutral" or one of EMOTIONS is shown at `intensity`.
+    prefix, suffix: paths of takes (.npz): this one goes on from the end of the first and leads into the second.
+    factors: a FactorControl for each factor name.
     """
 
     seed: int = 0
-    steps: int = 10
-    device: str = "auto"
-    style: str = "captured"
+    steps: int = 5
+    grid: str = "uniform"
+    device: str = AUTO
+    style: str = AUTO
+    emotion: str = AUTO
+    intensity: float = 1.0
+    prefix: str = ""
+    suffix: str = ""
     factors: dict[str, FactorControl] = field(default_factory=lambda: {f.name: FactorControl() for f in FACTORS})
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 100:
             raise DemoError(f"Steps must be between 1 and 100, not {self.steps}.")
-        if self.device not in ("auto", "cuda", "mps", "cpu"):
-            raise DemoError(f"Unknown device '{self.device}'. Use auto, cuda, mps or cpu.")
-        if self.style not in STYLES:
-            raise DemoError(f"Unknown style '{self.style}'. Use {', '.join(STYLES)}.")
+        for key, value, choices in (
+            ("device", self.device, (AUTO, "cuda", "mps", "cpu")),
+            ("style", self.style, (AUTO, *STYLES)),
+            ("emotion", self.emotion, (AUTO, NEUTRAL, *EMOTIONS)),
+            ("grid", self.grid, GRIDS),
+        ):
+            if value not in choices:
+                raise DemoError(f"Unknown {key} '{value}'. Use {', '.join(choices[:-1])} or {choices[-1]}.")
+        if not 0.0 <= self.intensity <= 1.0:
+            raise DemoError(f"Intensity must be between 0 and 1, not {self.intensity}.")
         unknown = set(self.factors) - {factor.name for factor in FACTORS}
         if unknown:
             known = ", ".join(factor.name for factor in FACTORS)

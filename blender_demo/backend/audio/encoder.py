@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audio encoder: log-mel frames to phone probabilities, the speaker-independent view of speech that drives the
-lips.
+"""The audio encoder: log-mel frames to phone probabilities and the mouth's shape, the speaker-independent view of
+speech that drives the lips.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from ..attention import NeighborAttention
 from .features import MEL_BANDS, MEL_PER_FRAME
 
-__all__ = ["CONDITION_DIM", "PHONES", "AudioEncoder", "AudioEncoderConfig", "condition"]
+__all__ = [
+    "ARTICULATION",
+    "CONDITION_DIM",
+    "PHONES",
+    "AudioEncoder",
+    "AudioEncoderConfig",
+    "Heard",
+    "condition",
+    "silent_condition",
+]
 
 PHONES: Final = (
     "SIL",
@@ -58,7 +67,10 @@ PHONES: Final = (
 )
 """ARPAbet without stress, silence first."""
 
-CONDITION_DIM: Final = len(PHONES) + MEL_PER_FRAME + 2
+ARTICULATION: Final = ("aperture", "rounding", "jaw")
+"""What the encoder hears of the mouth's shape: lip opening and rounding on the head model, and jawOpen."""
+
+CONDITION_DIM: Final = len(PHONES) + len(ARTICULATION) + MEL_PER_FRAME + 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,6 @@ class _Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(config.width, 3 * config.width),
             nn.GELU(),
-            nn.Dropout(0.1),
             nn.Linear(3 * config.width, config.width),
         )
 
@@ -90,8 +101,15 @@ class _Block(nn.Module):
         return x + self.mlp(self.norms[2](x))
 
 
+class Heard(NamedTuple):
+    """Phone logits (B, T, 40) and articulation (B, T, 3), each in units of its usual spread."""
+
+    logits: Tensor
+    articulation: Tensor
+
+
 class AudioEncoder(nn.Module):
-    """Frame-wise phone classifier with neighborhood attention; sees `halo` motion frames to each side."""
+    """Frame-wise phones and mouth shape with neighborhood attention; sees `halo` motion frames to each side."""
 
     def __init__(self, config: AudioEncoderConfig | None = None) -> None:
         super().__init__()
@@ -101,28 +119,39 @@ class AudioEncoder(nn.Module):
         self.blocks = nn.ModuleList(_Block(self.config) for _ in range(self.config.depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, len(PHONES))
+        self.articulation = nn.Linear(width, len(ARTICULATION))
 
     @property
     def halo(self) -> int:
         """Frames to each side that can influence a frame."""
         return self.config.depth * (self.config.reach + 2)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """mel (B, T * 4, 64) natural-log mel power -> (B, T, 40) phone logits."""
+    def forward(self, mel: Tensor) -> Heard:
+        """mel (B, T * 4, 64): natural-log mel power."""
         batch, rows, bands = mel.shape
         x = (mel.reshape(batch, rows // MEL_PER_FRAME, MEL_PER_FRAME * bands) + 9.0) / 4.0
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x))
+        x = self.norm(x)
+        return Heard(self.head(x), self.articulation(x))
 
     def config_json(self) -> dict[str, int]:
         """The sizes, to be stored beside the weights."""
         return asdict(self.config)
 
 
-def condition(logits: Tensor, energy: Tensor, pitch: Tensor, voicing: Tensor) -> Tensor:
-    """What the flow is told about the audio, (B, T, CONDITION_DIM): phone probabilities, energy (B, T, 4), pitch and
-    voicing (B, T).
+def condition(heard: Heard, energy: Tensor, pitch: Tensor, voicing: Tensor) -> Tensor:
+    """What the flow is told about the audio, (B, T, CONDITION_DIM): phone probabilities, articulation, energy (B, T,
+    4), pitch and voicing (B, T).
     """
-    return torch.cat([logits.softmax(-1), energy, pitch[..., None], voicing[..., None]], dim=-1)
+    phones = heard.logits.softmax(-1)
+    return torch.cat([phones, heard.articulation, energy, pitch[..., None], voicing[..., None]], dim=-1)
+
+
+def silent_condition(like: Tensor) -> Tensor:
+    """The condition of one frame in which nothing is heard, (1, CONDITION_DIM)."""
+    heard = Heard(like.new_full((1, 1, len(PHONES)), -100.0), like.new_zeros(1, 1, len(ARTICULATION)))
+    heard.logits[..., 0] = 0.0
+    still = like.new_zeros(1, 1)
+    return condition(heard, like.new_full((1, 1, MEL_PER_FRAME), -3.0), still, still)[0]

@@ -77,13 +77,15 @@ class Fcme(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (..., 42) -> channels (..., 60)."""
-        directions = self.directions()
-        parts = []
-        for f in FACTORS:
-            columns = latent_slice(f.name)
-            component = latents[..., columns] @ directions[:, columns].T
-            parts.append(self.skip[f.name](component) + self.outputs[f.name](self.trunk(component)))
-        return torch.cat(parts, dim=-1) * self.channel_scale + self.channel_mean
+        parts = [self.decode_factor(f.name, latents[..., latent_slice(f.name)]) for f in FACTORS]
+        return torch.cat(parts, dim=-1)
+
+    def decode_factor(self, factor: str, latents: Tensor) -> Tensor:
+        """Latents of one factor (..., d) -> its channels (..., c)."""
+        columns = channel_slice(factor)
+        component = latents @ self.directions()[:, latent_slice(factor)].T
+        out = self.skip[factor](component) + self.outputs[factor](self.trunk(component))
+        return out * self.channel_scale[columns] + self.channel_mean[columns]
 
     def config_json(self) -> dict[str, int]:
         """The sizes, to be stored beside the weights."""

@@ -1,30 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drawing motion: Euler steps along the vector field, in halo chunks, with guidance, temperature and seed for each
-factor.
+"""Drawing motion: one factor after the other along its vector field, in halo chunks, with guidance, temperature and
+seed for each factor.
 """
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..motion.factors import FACTORS, LATENT_DIM, latent_slice
-from ..settings import STYLES, GenerationSettings
-from .model import LipPrior, VectorField
+from ..motion.factors import FACTOR_INDEX, FACTORS, latent_slice
+from ..settings import AUTO, EMOTIONS, NEUTRAL, STYLES, GenerationSettings
+from .model import CONTEXT, EMOTION_DIM, NO_STYLE, RESIDUAL_SCALE, Given, Guide, LipPrior, VectorField, VectorFields
 
-__all__ = ["CHUNK_FRAMES", "in_chunks", "sample_latents"]
+__all__ = ["CHUNK_FRAMES", "Known", "emotion_vector", "in_chunks", "sample_latents", "solver_times"]
 
-_GUIDANCE_SCALE: Final = {"lip": 1.3}
-"""Guidance at strength 1, where it is not 1: with it the jaw moves as much as a captured one, and lips round more."""
+_GUIDANCE_SCALE: Final = {"lip": 1.0}
+"""Guidance at strength 1, where it is not 1."""
 
-_NOISE_SCALE: Final = {"lip": 0.5, "pose": 1.2, "eyes": 1.2}
-"""Spread of the initial noise at temperature 1, where it is not 1. Calmer lips measured better in sync; ten steps take
-some of the variety of head and eyes, and with this spread blinks come at about the published rates."""
+_NOISE_SCALE: Final = {"lip": 0.5}
+"""Spread of the initial noise at temperature 1, where it is not 1. Calmer lips measured better in sync."""
+
+_EPSS: Final = {5: (0, 2, 4, 8, 16, 32), 6: (0, 2, 4, 6, 8, 16, 32), 7: (0, 2, 4, 6, 8, 16, 24, 32)}
+"""Empirically pruned steps in 32nds (F5-TTS), where so few are asked for."""
 
 CHUNK_FRAMES: Final = 1800
-"""Frames evaluated at once: a minute. Longer clips go through in chunks with a halo as wide as the receptive field."""
+"""Frames evaluated at once: a minute. Longer clips go through in chunks with a halo as wide as the receptive field.
+A multiple of every attention block, as halos are, so that chunked and whole evaluation are the same to the bit."""
+
+_ALIGNMENT: Final = 120
+
+
+class Known(NamedTuple):
+    """Normalized latents (T, 42) that are given where is_known (T, 4) is 1, by frame and factor."""
+
+    latents: Tensor
+    is_known: Tensor
 
 
 def in_chunks(
@@ -34,6 +47,7 @@ def in_chunks(
 
     `evaluate` gets a slice of frames and returns its outputs (1, n, D); `tick` is told the share that is done.
     """
+    halo = math.ceil(halo / _ALIGNMENT) * _ALIGNMENT
     parts = []
     for start in range(0, frames, CHUNK_FRAMES):
         stop = min(start + CHUNK_FRAMES, frames)
@@ -44,64 +58,125 @@ def in_chunks(
     return torch.cat(parts, dim=1)
 
 
+def solver_times(steps: int, grid: str) -> list[float]:
+    """Times 0..1 at which the field is evaluated, and the end: steps + 1 numbers.
+
+    Sway is denser near the noise: t + s (cos(pi t / 2) - 1 + t) with s = -1 (F5-TTS, arXiv 2410.06885, eq. 7).
+    """
+    if grid == "epss" and steps in _EPSS:
+        return [k / 32 for k in _EPSS[steps]]
+    uniform = [k / steps for k in range(steps + 1)]
+    return uniform if grid == "uniform" else [1.0 - math.cos(0.5 * math.pi * t) for t in uniform]
+
+
+def emotion_vector(emotion: str, intensity: float) -> Tensor:
+    """What the networks are told of the emotion, (EMOTION_DIM,)."""
+    out = torch.zeros(EMOTION_DIM)
+    if emotion != AUTO:
+        out[-1] = 1.0
+        if emotion != NEUTRAL:
+            out[EMOTIONS.index(emotion)] = intensity
+    return out
+
+
 def sample_latents(
-    field: VectorField, prior: LipPrior, audio: Tensor, settings: GenerationSettings, tick: Callable[[float], None]
+    fields: VectorFields,
+    prior: LipPrior,
+    audio: Tensor,
+    settings: GenerationSettings,
+    tick: Callable[[float], None],
+    known: Known | None = None,
 ) -> Tensor:
     """Normalized latents (T, 42) for audio conditions (T, CONDITION_DIM); `tick` is told the share of the work that
     is done.
     """
-    device, frames = audio.device, len(audio)
-    audio = audio[None]
-    style = torch.tensor([STYLES.index(settings.style)], device=device)
-    lips = in_chunks(frames, prior.halo, lambda part: prior(audio[:, part], style))
+    frames, device = len(audio), audio.device
+    style = NO_STYLE if settings.style == AUTO else STYLES.index(settings.style)
+    guide = Guide(
+        audio[None],
+        torch.tensor([style], device=device),
+        emotion_vector(settings.emotion, settings.intensity).to(device)[None],
+    )
+    latents = audio.new_zeros(frames, sum(f.latent_dim for f in FACTORS))
+    if known is None:
+        known = Known(latents, audio.new_zeros(frames, len(FACTORS)))
+    for index, (name, followed) in enumerate(CONTEXT.items()):
+        column, own = FACTOR_INDEX[name], latent_slice(name)
+        given = Given(known.latents[None, :, own], known.is_known[None, :, column, None])
+        if name == "lip":
+            beside = in_chunks(frames, prior.halo, lambda part: prior(_part(guide, part)))
+            rest = Given((given.latents - beside) / RESIDUAL_SCALE, given.is_known)
+        else:
+            beside = latents[None, :, latent_slice(followed) if followed else slice(0)]
+            rest = given
+        drawn = rest.latents
+        if bool((given.is_known == 0).any()):
 
-    state = _noise(frames, settings).to(device)[None]
-    strength = {f.name: settings.control(f.name).guidance * _GUIDANCE_SCALE.get(f.name, 1.0) for f in FACTORS}
-    guidance = _per_latent(strength).to(device)
-    guided = bool((guidance != 1.0).any())
-    known = torch.zeros_like(state)
-    is_known = state.new_zeros(1, frames, len(FACTORS))
+            def share(done: float, index: int = index) -> None:
+                tick((index + done) / len(CONTEXT))
+
+            drawn = _integrate(fields[name], name, guide, beside, rest, settings, share)
+        if name == "lip":
+            drawn = beside + RESIDUAL_SCALE * drawn
+        tick((index + 1) / len(CONTEXT))
+        latents[:, own] = torch.where(given.is_known > 0, given.latents, drawn)[0]
+    return latents
+
+
+def _part(guide: Guide, part: slice) -> Guide:
+    return guide._replace(audio=guide.audio[:, part])
+
+
+def _integrate(
+    field: VectorField,
+    name: str,
+    guide: Guide,
+    beside: Tensor,
+    given: Given,
+    settings: GenerationSettings,
+    tick: Callable[[float], None],
+) -> Tensor:
+    """Draw one factor's latents (1, T, d): second-order Adams-Bashforth steps, which cost one evaluation each."""
+    device, frames = beside.device, beside.shape[1]
+    state = _noise(name, frames, settings).to(device)[None]
+    strength = settings.control(name).guidance * _GUIDANCE_SCALE.get(name, 1.0)
+    count = 1 if strength == 1.0 else 2
 
     def velocity(part: slice, t: Tensor) -> Tensor:
         """With guidance, heard and unheard are one batch of two: v_0 + g (v_a - v_0) (Ho and Salimans, arXiv
         2207.12598).
         """
-        count = 2 if guided else 1
-        batch = [tensor[:, part].expand(count, -1, -1) for tensor in (state, audio, lips, known, is_known)]
-        noisy, heard, prior_lips, given, is_given = batch
+        noisy, audio, along, latents, is_known = (
+            tensor[:, part].expand(count, -1, -1)
+            for tensor in (state, guide.audio, beside, given.latents, given.is_known)
+        )
         audible = torch.tensor([True, False][:count], device=device)
-        v = field(noisy, t.expand(count), heard, prior_lips, style.expand(count), audible, given, is_given)
-        return v[1:] + guidance * (v[:1] - v[1:]) if guided else v
+        here = Guide(audio, guide.style.expand(count), guide.emotion.expand(count, -1))
+        v = field(noisy, t.expand(count), here, along, Given(latents, is_known), audible)
+        return v[1:] + strength * (v[:1] - v[1:]) if count == 2 else v
 
-    times = torch.linspace(0.0, 1.0, settings.steps + 1)
+    times = solver_times(settings.steps, settings.grid)
+    last, last_length = None, 0.0
     for step, (t, following) in enumerate(pairwise(times)):
-        now = t.to(device)
+        now = torch.tensor(t, device=device)
         slope = in_chunks(
             frames,
             field.halo,
             lambda part, now=now: velocity(part, now),
             lambda done, step=step: tick((step + done) / settings.steps),
         )
-        state = state + (following - t).to(device) * slope
-    return state[0]
+        length = following - t
+        ahead = slope if last is None else slope + 0.5 * length / last_length * (slope - last)
+        state = state + length * ahead
+        last, last_length = slope, length
+    return state
 
 
-def _noise(frames: int, settings: GenerationSettings) -> Tensor:
-    """Initial noise (T, 42): each factor from its own seed, so that one can be drawn again while the others stay; the
+def _noise(factor: str, frames: int, settings: GenerationSettings) -> Tensor:
+    """Initial noise (T, d): each factor from its own seed, so that one can be drawn again while the others stay; the
     same on every device.
     """
-    parts = []
-    for index, factor in enumerate(FACTORS):
-        control = settings.control(factor.name)
-        generator = torch.Generator().manual_seed((settings.seed + control.seed_offset) * len(FACTORS) + index)
-        spread = control.temperature * _NOISE_SCALE.get(factor.name, 1.0)
-        parts.append(torch.randn(frames, factor.latent_dim, generator=generator) * spread)
-    return torch.cat(parts, dim=1)
-
-
-def _per_latent(values: dict[str, float]) -> Tensor:
-    """One number per factor spread over its latents, (42,)."""
-    out = torch.empty(LATENT_DIM)
-    for name, value in values.items():
-        out[latent_slice(name)] = value
-    return out
+    control, index = settings.control(factor), FACTOR_INDEX[factor]
+    generator = torch.Generator().manual_seed((settings.seed + control.seed_offset) * len(FACTORS) + index)
+    spread = control.temperature * _NOISE_SCALE.get(factor, 1.0)
+    return torch.randn(frames, FACTORS[index].latent_dim, generator=generator) * spread

@@ -23,6 +23,7 @@ from .loop import TrainingLoop
 from .targets import draw_performances, silent_performances
 
 _CORPORA = ("grid_s1", "facegood", "speechocean_train", "ljspeech")
+_VOICES = "voices"
 _DRAWS = 3
 _Recipe = TypeVar("_Recipe", EncoderRecipe, FcmeRecipe, FlowRecipe)
 _TEACHER_STEPS = 500
@@ -53,16 +54,21 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
         for corpus in _CORPORA
         for u in load_corpus(data / "clips" / corpus, work / "cache", validation.get(corpus, set()))
     ]
-    encoder = train_encoder(utterances, _scaled(EncoderRecipe(), scale), TrainingLoop("encoder", work))
-    figures = {"encoder": evaluate_encoder(encoder, utterances)}
-
+    if (work / _VOICES).is_dir():
+        utterances += load_corpus(work / _VOICES, work / "cache", set())
     tracked = [u for u in utterances if u.captured is not None and u.phones is not None]
-    teacher, figures["teacher"] = fit_teacher(
+    teacher, teacher_figures = fit_teacher(
         tracked, [captured_lips(u) for u in tracked], max(1, int(_TEACHER_STEPS * scale))
     )
+    encoder = train_encoder(utterances, teacher, _scaled(EncoderRecipe(), scale), TrainingLoop("encoder", work))
+    figures = {"teacher": teacher_figures, "encoder": evaluate_encoder(encoder, utterances, teacher)}
 
     training = [u for u in utterances if u.split == "train"]
-    draws = [draw_performances(training, teacher, np.random.default_rng(seed)) for seed in range(_DRAWS)]
+    recorded = [u for u in training if u.corpus != _VOICES]
+    draws = [
+        draw_performances(training if seed == 0 else recorded, teacher, np.random.default_rng(seed))
+        for seed in range(_DRAWS)
+    ]
     draws[0] += silent_performances(max(1, int(_SILENT_CLIPS * scale)), 8.0, np.random.default_rng(_DRAWS))
     tracks = [p.channels for performances in draws for p in performances]
     fcme = train_fcme(tracks, _scaled(FcmeRecipe(), scale), TrainingLoop("fcme", work))
@@ -75,8 +81,8 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
         for seed, performances in enumerate(draws)
         for h in hear(performances, encoder, fcme, statistics, augmented=seed > 0, seed=seed)
     ]
-    prior, field = train_flow(heard, _scaled(FlowRecipe(), scale), TrainingLoop("flow", work))
-    Networks(encoder, fcme, prior, field, *statistics).save(out)
+    flow = train_flow(heard, fcme, statistics, _scaled(FlowRecipe(), scale), TrainingLoop("flow", work))
+    Networks(encoder, fcme, flow.prior, flow.fields, *statistics).save(out)
     return figures
 
 

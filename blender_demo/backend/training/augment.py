@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Other voices, rooms and microphones from the same recordings: augmentation of log-mel frames, on whole batches."""
+"""Other voices, rooms, microphones and codecs from the same recordings: augmentation of log-mel frames, on whole
+batches.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +13,14 @@ _LOG10 = 2.302585
 
 
 def augment_mel(mel: Tensor, generator: torch.Generator) -> Tensor:
-    """Augment natural-log mel power (B, N, 64): vocal-tract length, equalization, level, reverberation, noise, masked
-    bands.
+    """Augment natural-log mel power (B, N, 64): vocal-tract length, equalization, level, reverberation, noise, codec,
+    masked bands.
     """
     mel = _warp_vocal_tract(mel, generator)
     mel = mel + _smooth_curve(mel, generator, spread=0.8) + _uniform(mel, generator, -1.2, 1.2)
     mel = _reverberate(mel, generator)
     mel = _add_noise(mel, generator)
+    mel = _encode(mel, generator)
     return _mask_bands(mel, generator)
 
 
@@ -60,6 +63,15 @@ def _add_noise(mel: Tensor, generator: torch.Generator) -> Tensor:
     color = _smooth_curve(mel, generator, spread=1.5)
     flicker = torch.log(-torch.log(torch.rand(mel.shape, generator=generator).clamp(1e-6, 1 - 1e-6)))
     return torch.logaddexp(mel, level - below + color + 0.5 * flicker)
+
+
+def _encode(mel: Tensor, generator: torch.Generator, share: float = 0.2) -> Tensor:
+    """What a telephone or a low bit rate leaves, for some clips: nothing above 3.4 to 7 kHz, and coarse levels."""
+    bands = torch.arange(mel.shape[-1])
+    highest = torch.randint(46, mel.shape[-1], (len(mel), 1, 1), generator=generator)
+    coarse = _uniform(mel, generator, 0.2, 1.2)
+    coded = torch.where(bands < highest, (mel / coarse).round() * coarse, mel.amin(dim=(1, 2), keepdim=True))
+    return torch.where(torch.rand(len(mel), 1, 1, generator=generator) < share, coded, mel)
 
 
 def _mask_bands(mel: Tensor, generator: torch.Generator, widest: int = 8) -> Tensor:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Captured lips at the model's rate: tracker lag undone, the person's rest subtracted."""
+"""Captured lips at the model's rate, the person's rest subtracted."""
 
 from typing import Final
 
@@ -11,23 +11,19 @@ from ..audio.encoder import PHONES
 from ..motion.factors import FACTORS, MODEL_FPS
 from .corpus import Utterance
 
-__all__ = ["TRACKER_LAG_S", "captured_lips"]
-
-TRACKER_LAG_S: Final = {"grid_s1": 1.0 / MODEL_FPS}
-"""Seconds by which a corpus's captured motion trails its sound (GRID: about one frame)."""
+__all__ = ["captured_lips"]
 
 _LIP_NAMES: Final = FACTORS[0].channels
 
 
-def captured_lips(utterance: Utterance, undo_lag: bool = True) -> NDArray[np.float32]:
+def captured_lips(utterance: Utterance) -> NDArray[np.float32]:
     """Lip channels (T, 29) of an utterance with captured motion; channels that were not captured are zero."""
     captured = utterance.captured
     if captured is None:
         raise ValueError(f"{utterance.name} has no captured motion")
-    lag = TRACKER_LAG_S.get(utterance.corpus, 0.0) if undo_lag else 0.0
-    times = np.clip(np.arange(len(utterance)) / MODEL_FPS + lag, 0.0, (len(captured.values) - 1) / captured.fps)
+    times = np.clip(np.arange(len(utterance)) / MODEL_FPS, 0.0, (len(captured.values) - 1) / captured.fps)
     values = PchipInterpolator(np.arange(len(captured.values)) / captured.fps, captured.values)(times)
-    rest = np.percentile(values[_silent(utterance, times - lag)], 30, axis=0)
+    rest = np.percentile(values[_silent(utterance, times)], 30, axis=0)
     out = np.zeros((len(utterance), len(_LIP_NAMES)), np.float32)
     for i, name in enumerate(_LIP_NAMES):
         if name in captured.names:

@@ -5,7 +5,7 @@ speech.
 Each phone pulls every channel towards a target with a dominance that rises before its segment and fades after it, and
 a channel is the dominance-weighted mean (Cohen and Massaro 1993, eq. 3-6). What a webcam tracker sees (jaw, closure,
 rounding) is fitted; what it does not see (lower-lip tuck of F and V, spread, flare) comes from the table in
-`articulation.json` with the fitted timing of the jaw.
+`articulation.json` with the fitted timing of the jaw, and so does the order of the phones by jaw height.
 """
 
 import json
@@ -25,8 +25,13 @@ from .corpus import Utterance
 __all__ = ["FITTED", "CoarticulationTeacher", "close_lips", "fit_teacher"]
 
 FITTED: Final = ("jawOpen", "mouthClose", "mouthPucker", "mouthRollUpper", "mouthPressLeft", "mouthPressRight")
+_JAW_COLUMN: Final = FITTED.index("jawOpen")
 _LIP_NAMES: Final = FACTORS[0].channels
-_TARGETS: Final = json.loads((Path(__file__).parent / "articulation.json").read_text())["targets"]
+_ARTICULATION: Final = json.loads((Path(__file__).parent / "articulation.json").read_text())
+_TARGETS: Final = _ARTICULATION["targets"]
+_JAW: Final = torch.tensor([_ARTICULATION["jaw"][phone] for phone in PHONES])
+_TRUSTED_DOMINANCE: Final = 0.4
+"""Share of the fitted log dominance of the jaw that is kept: 51 words tell which phone wins over which only roughly."""
 _CLOSING: Final = ("P", "B", "M")
 _STAND_INS: Final = {"OY": "OW", "UH": "UW", "NG": "N", "HH": "AH", "SH": "CH", "ZH": "JH"}
 """Phones that the captured corpus lacks, and whose fitted numbers stand in for them."""
@@ -85,6 +90,17 @@ class CoarticulationTeacher(nn.Module):
         for missing, kin in _STAND_INS.items():
             self.target[PHONES.index(missing)] = self.target[PHONES.index(kin)]
             self.log_dominance[PHONES.index(missing)] = self.log_dominance[PHONES.index(kin)]
+
+    @torch.no_grad()
+    def adopt_jaw_heights(self) -> None:
+        """Order the phones' jaw openings as phonetics does, over the range that was fitted.
+
+        The few words of the captured talker leave vowels and what stands beside them confounded; fitted alone, IY
+        came out as open as AE.
+        """
+        fitted = self.target[:, _JAW_COLUMN].clamp(0, 1)
+        self.target[:, _JAW_COLUMN] = (fitted @ _JAW) / _JAW.square().sum() * _JAW
+        self.log_dominance[:, _JAW_COLUMN] *= _TRUSTED_DOMINANCE
 
     @torch.no_grad()
     def lips(self, phones: tuple[tuple[int, float, float], ...], frames: int) -> NDArray[np.float32]:
@@ -168,11 +184,12 @@ def fit_teacher(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    teacher.adopt_stand_ins()
     rows = (~training).nonzero()[:, 0]
     part = _Segments(segments.phone[rows], segments.start[rows], segments.end[rows], segments.real[rows])
     with torch.no_grad():
         guess = teacher(part, times)
+    teacher.adopt_stand_ins()
+    teacher.adopt_jaw_heights()
     return teacher, {
         name: float(np.corrcoef(guess[..., i].flatten(), truth[rows][..., i].flatten())[0, 1])
         for i, name in enumerate(FITTED)

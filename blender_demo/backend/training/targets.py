@@ -13,25 +13,31 @@ from tqdm import tqdm
 
 from ..audio.features import SAMPLE_RATE, Features, extract
 from ..motion.factors import CHANNEL_INDEX, FACTORS, channel_slice
-from ..settings import STYLES
+from ..settings import AUTO, EMOTIONS, NEUTRAL, STYLES
 from .captured import captured_lips
 from .coarticulation import FITTED, CoarticulationTeacher, close_lips
 from .corpus import Utterance
+from .emotion import show_emotion
 from .prosody_motion import stochastic_motion
 
 __all__ = ["Performance", "draw_performances", "silent_performances"]
 
 _LIP_NAMES: Final = FACTORS[0].channels
+_EMOTION_SHARES: Final = [0.5, 0.1, *[0.4 / len(EMOTIONS)] * len(EMOTIONS)]
 _BESIDE: Final = [i for i, name in enumerate(_LIP_NAMES) if name not in FITTED]
 
 
 @dataclass(frozen=True)
 class Performance:
-    """Features of a recording, one performance of it (T, 60), and the index of its lips' style."""
+    """Features of a recording, one performance of it (T, 60), the index of its lips' style, and what it shows:
+    "auto", "neutral" or an emotion, and how strongly.
+    """
 
     features: Features
     channels: NDArray[np.float32]
     style: int
+    emotion: str = AUTO
+    intensity: float = 0.0
 
 
 def draw_performances(
@@ -44,7 +50,11 @@ def draw_performances(
         if lips is not None:
             channels = stochastic_motion(u.features, rng)
             channels[:, channel_slice("lip")] = lips
-            out.append(Performance(u.features, channels, STYLES.index(style)))
+            emotion = rng.choice([AUTO, NEUTRAL, *EMOTIONS], p=_EMOTION_SHARES)
+            intensity = float(rng.uniform(0.2, 1.0))
+            if emotion != AUTO:
+                channels = show_emotion(channels, None if emotion == NEUTRAL else str(emotion), intensity, rng)
+            out.append(Performance(u.features, channels, STYLES.index(style), str(emotion), intensity))
     return out
 
 
