@@ -41,7 +41,7 @@ def plot_tracks(takes: Sequence[Take], peers: Sequence[Peer], path: Path) -> Non
             _draw(axes, take.truth.captured, "captured", "black")
         _shade(axes, take.truth.phones or ())
         axes.set(title=take.truth.name, ylabel="aperture", xlim=(0, min(_SHOWN_S, take.clip.duration_s)))
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower right", ncols=3)
     figure.savefig(path, dpi=110)
 
 
@@ -68,7 +68,9 @@ def _draw(axes: Axes, clip: MotionClip, label: str, color: str) -> None:
 
 def _shade(axes: Axes, phones: Phones) -> None:
     for phone, start, end in phones:
+        if end > _SHOWN_S or phone == "SIL":
+            continue
         if phone in CLOSED:
             axes.axvspan(start, end, color="tab:purple", alpha=0.15)
-        if phone != "SIL" and start < _SHOWN_S:
-            axes.text((start + end) / 2, 0.0, phone, fontsize=6, ha="center", va="bottom", clip_on=True)
+        middle, top = (start + end) / 2, axes.get_xaxis_transform()
+        axes.text(middle, 0.99, phone, transform=top, fontsize=6, ha="center", va="top")
