@@ -6,8 +6,9 @@
 The skin is re-meshed as a quad grid with loops round mouth and eyes: half of the source surface is posed with the
 lips apart (so that upper and lower lip cannot be confused), stretched where detail is needed, re-meshed by QuadriFlow
 with its borders kept, mirrored, and carried back by barycentric interpolation. Mouth bag, lid rims, eyeballs, teeth,
-gums, tongue, lashes, brows, hair and clothes are constructed here and in `head_dressing.py`. Everything is computed
-in the source's centimetres and stored in metres; head frame as in `backend/motion/factors.py`.
+gums, tongue, lashes, brows, hair and clothes are constructed here and in `head_dressing.py`. The source's 100 identity
+deltas become the principal modes of its heads, carried over like the shapes. Everything is computed in the source's
+centimetres and stored in metres; head frame as in `backend/motion/factors.py`.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from tools.head_dressing import clothes, eyebrow, hair, skin_colors, upper_lashe
 from tools.head_geometry import (
     Array,
     Ints,
+    affine_fits,
     border_loops,
     cap,
     closest_on_triangles,
@@ -43,7 +45,8 @@ CM = 0.01
 
 # Vertex ranges of the source mesh (ICT-FaceKit, "vertex ordering").
 FACE_AND_NECK, MOUTH_SOCKET = 11248, 13294
-UPPER_TEETH, LOWER_TEETH, SCLERA_LEFT = range(17039, 19247), range(19247, 21451), range(21451, 22221)
+UPPER_TEETH, LOWER_TEETH = range(17039, 19247), range(19247, 21451)
+SCLERA_LEFT, SCLERA_RIGHT = range(21451, 22221), range(23021, 23791)
 
 TEETH_BACK, TEETH_SCALE = np.array([0.0, -3.3, 5.0]), np.array([0.93, 0.96, 0.95])
 TEETH_SHIFT = np.array([0.0, -0.12, -0.15])
@@ -52,6 +55,11 @@ INCISORS_LONGER, INCISORS_FROM = 1.27, -2.2
 """The upper front teeth reach below the upper lip of an open mouth: stretched down from this height."""
 TOOTH_WIDER = 1.09
 """Neighbours meet, so that no dark gaps part them."""
+
+IDENTITY_MODES = 32
+"""97 % of the variance of the source's heads."""
+BUST_BELOW = -12.0
+"""Height under which the source's heads do not count as faces."""
 
 HALF_FACES = 3900
 MOUTH, EYE, NOSE = np.array([0.0, -4.6, 11.0]), np.array([3.15, 3.5, 9.3]), np.array([0.0, -0.8, 11.5])
@@ -81,24 +89,25 @@ CORNER_OVERLAP = 0.06
 
 @dataclass
 class Source:
-    """The fitted-to mesh: vertices (N, 3) cm, triangles of the skin, deltas by ARKit name (N, 3)."""
+    """The fitted-to mesh: vertices (N, 3) cm, faces, deltas (52, N, 3) by ARKit shape, identity modes (K, N, 3)."""
 
     vertices: Array
     faces: Ints
-    deltas: dict[str, Array]
+    deltas: Array
+    identity: Array
 
     @classmethod
     def load(cls, path: Path) -> "Source":
         """Reads ICT-FaceKit's numbers and gives its shapes their ARKit names."""
         data = np.load(path, allow_pickle=False)
         raw = dict(zip(data["expr_names"].tolist(), data["expr_delta"].astype(np.float64), strict=True))
-        deltas = {}
+        deltas = []
         for name in ARKIT_NAMES:
             side = {"Left": "_L", "Right": "_R"}
             stem = name.removesuffix("Left").removesuffix("Right")
             ict = name if name in raw else stem + side.get(name[len(stem) :], "")
             both = [raw[key] for key in (stem + "_L", stem + "_R") if key in raw]
-            deltas[name] = raw[ict] if ict in raw else sum(both, np.zeros_like(data["vertices"], np.float64))
+            deltas.append(raw[ict] if ict in raw else sum(both, np.zeros_like(data["vertices"], np.float64)))
         vertices = data["vertices"].astype(np.float64)
         teeth = slice(UPPER_TEETH.start, LOWER_TEETH.stop)
         vertices[teeth] = (vertices[teeth] - TEETH_BACK) * TEETH_SCALE + TEETH_BACK + TEETH_SHIFT
@@ -109,29 +118,54 @@ class Source:
         vertices[lower, 2] -= 0.1  # behind the upper ones
         faces = data["faces"].astype(np.int64)
         faces[:, 3] = np.where(faces[:, 3] < 0, faces[:, 2], faces[:, 3])
-        return cls(vertices, faces, deltas)
+        return cls(vertices, faces, np.stack(deltas), principal_modes(data["id_delta"], vertices))
+
+    @property
+    def moves(self) -> Array:
+        """Shapes, then identity modes (52 + K, N, 3): what is carried over alike."""
+        return np.concatenate([self.deltas, self.identity])
+
+    def shape(self, name: str) -> Array:
+        return self.deltas[ARKIT_NAMES.index(name)]
 
     def triangles(self, chosen: NDArray[np.bool_]) -> Ints:
         quads = self.faces[chosen]
         return np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
 
 
+def principal_modes(deltas: Array, vertices: Array) -> Array:
+    """Principal modes (K, N, 3) of heads whose `deltas` (100, N, 3) have independent unit normal coefficients.
+
+    Coefficients of the modes are independent unit normals too.
+    """
+    face = np.arange(len(vertices)) < FACE_AND_NECK
+    face &= vertices[:, 1] > BUST_BELOW
+    on_face = deltas[:, face].astype(np.float64).reshape(len(deltas), -1)
+    turn = np.linalg.eigh(on_face @ on_face.T)[1][:, ::-1][:, :IDENTITY_MODES]
+    return np.einsum("ik,inx->knx", turn, deltas.astype(np.float64))
+
+
 @dataclass
 class Head:
-    """The head under construction: growing lists of vertices, deltas (52, n, 3), faces, materials, and parts."""
+    """The head under construction: growing lists of vertices, moves (52 + K, n, 3), faces, materials, and parts."""
 
     vertices: Array = field(default_factory=lambda: np.zeros((0, 3)))
-    deltas: Array = field(default_factory=lambda: np.zeros((len(ARKIT_NAMES), 0, 3)))
+    moves: Array = field(default_factory=lambda: np.zeros((len(ARKIT_NAMES) + IDENTITY_MODES, 0, 3)))
     quads: Ints = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     material: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     part: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     uv: Array = field(default_factory=lambda: np.zeros((0, 4, 2)))
 
-    def add(self, part: str, material: str | Ints, vertices: Array, deltas: Array, quads: Ints, uv: Array) -> Ints:
+    @property
+    def deltas(self) -> Array:
+        """The 52 shapes (52, n, 3), to be changed in place."""
+        return self.moves[: len(ARKIT_NAMES)]
+
+    def add(self, part: str, material: str | Ints, vertices: Array, moves: Array, quads: Ints, uv: Array) -> Ints:
         """Appends a piece whose `quads` count from its own first vertex; -1 - i is vertex i of the head so far."""
         start = len(self.vertices)
         self.vertices = np.concatenate([self.vertices, vertices])
-        self.deltas = np.concatenate([self.deltas, deltas], axis=1)
+        self.moves = np.concatenate([self.moves, moves], axis=1)
         self.quads = np.concatenate([self.quads, np.where(quads < 0, -1 - quads, quads + start)])
         index = np.full(len(quads), MATERIALS.index(material)) if isinstance(material, str) else material
         self.material = np.concatenate([self.material, index])
@@ -149,7 +183,7 @@ class Head:
 def posed_for_meshing(source: Source) -> Array:
     """Source vertices with parted lips, lids half down, detail enlarged, back of the head and bust reduced."""
     posed = source.vertices + 0.5 * (
-        source.deltas["jawOpen"] + source.deltas["eyeBlinkLeft"] + source.deltas["eyeBlinkRight"]
+        source.shape("jawOpen") + source.shape("eyeBlinkLeft") + source.shape("eyeBlinkRight")
     )
     offset = np.zeros_like(posed)
     for centre, reach, gain in (
@@ -225,10 +259,8 @@ def build_skin(source: Source, head: Head) -> Array:
     points = relaxed(points, quads, posed, triangles)
     triangle, weights = closest_on_triangles(points, posed, triangles)
     corners = triangles[triangle]
-    neutral, *deltas = (
-        (values[corners] * weights[..., None]).sum(1) for values in (source.vertices, *source.deltas.values())
-    )
-    head.add("skin", "skin", neutral, np.stack(deltas), quads, cylindrical_uv(neutral, quads))
+    neutral, *moves = ((values[corners] * weights[..., None]).sum(1) for values in (source.vertices, *source.moves))
+    head.add("skin", "skin", neutral, np.stack(moves), quads, cylindrical_uv(neutral, quads))
     return points
 
 
@@ -280,21 +312,24 @@ def build_mouth_bag(source: Source, head: Head, lips: Ints) -> None:
     faces.append(cap(previous, len(points) - 1))
     triangle, weights = closest_on_triangles(points, source.vertices, triangles)
     corners = triangles[triangle]
-    deltas = np.stack([(d[corners] * weights[..., None]).sum(1) for d in source.deltas.values()])
+    moves = np.stack([(d[corners] * weights[..., None]).sum(1) for d in source.moves])
     quads = np.concatenate(faces)
-    head.add("mouth", "mouth", points, deltas, quads, flat_uv(len(quads)))
+    head.add("mouth", "mouth", points, moves, quads, flat_uv(len(quads)))
 
 
 def eye_centres(source: Source) -> Array:
     """Centres (2, 3) of left and right eyeball, from the rear of the source's sclera."""
-    sclera = source.vertices[list(SCLERA_LEFT)]
+    sclera = source.vertices[SCLERA_LEFT]
     sclera = sclera[sclera[:, 2] < np.median(sclera[:, 2])]
     solution = np.linalg.lstsq(np.c_[2 * sclera, np.ones(len(sclera))], (sclera**2).sum(1), rcond=None)[0]
     return np.stack([solution[:3], solution[:3] * [-1, 1, 1]])
 
 
-def build_eyes(head: Head, centres: Array) -> None:
-    """Eyeballs with rings on the borders of pupil and iris; eyeLook turns them about their centres."""
+def build_eyes(source: Source, head: Head, centres: Array) -> Ints:
+    """Eyeballs with rings on the borders of pupil and iris; eyeLook turns them about their centres.
+
+    Returns the landmarks of the irises (2, 5): center of the pupil, and the rim's points towards +x, +y, -x, -y.
+    """
     segments = 24
     angles = np.array([0.07, PUPIL_RAD, 0.30, IRIS_RAD, 0.52, 0.75, 1.05, 1.4, 1.8, 2.3, 2.8])
     turn = np.linspace(0, 2 * np.pi, segments, endpoint=False)
@@ -317,12 +352,19 @@ def build_eyes(head: Head, centres: Array) -> None:
     )
     material = np.array([MATERIALS.index(name) for name in names])
     uv = (0.5 + 0.5 * ball[:, :2] / EYE_RADIUS)[quads]
-    for side, centre in zip(("Left", "Right"), centres, strict=True):
+    iris = []
+    for side, span, centre in zip(("Left", "Right"), (SCLERA_LEFT, SCLERA_RIGHT), centres, strict=True):
         deltas = np.zeros((len(ARKIT_NAMES), len(ball), 3))
         outward = 1.0 if side == "Left" else -1.0
         for stem, yaw, pitch in (("Up", 0, -1), ("Down", 0, 1), ("In", -outward, 0), ("Out", outward, 0)):
             deltas[ARKIT_NAMES.index(f"eyeLook{stem}{side}")] = turned(ball, yaw, pitch) - ball
-        head.add(f"eye{side}", material, ball + centre, deltas, quads, uv)
+        sizes, shifts = affine_fits(source.vertices[span] - centre, source.identity[:, span])
+        sizes = np.trace(sizes, axis1=1, axis2=2)[:, None, None] / 3  # a ball that turns stays round
+        own = head.add(
+            f"eye{side}", material, ball + centre, np.concatenate([deltas, sizes * ball + shifts]), quads, uv
+        )
+        iris.append(own[[len(ball) - 2, *(index[3, :: segments // 4])]])
+    return np.stack(iris)
 
 
 def turned(points: Array, to_left: float, down: float) -> Array:
@@ -335,14 +377,21 @@ def turned(points: Array, to_left: float, down: float) -> Array:
 
 
 def jaw_motion(source: Source, points: Array) -> Array:
-    """Deltas (52, n, 3) of points fixed to the lower jaw: the rigid motion of the source's lower teeth."""
-    teeth = source.vertices[list(LOWER_TEETH)]
-    deltas = np.zeros((len(ARKIT_NAMES), len(points), 3))
-    for i, delta in enumerate(source.deltas.values()):
-        if np.abs(delta[list(LOWER_TEETH)]).max() > 0.01:
-            rotation, shift = rigid_fit(teeth, teeth + delta[list(LOWER_TEETH)])
-            deltas[i] = points @ rotation.T + shift - points
-    return deltas
+    """Moves (52 + K, n, 3) of points fixed to the lower jaw: the rigid motion of the source's lower teeth."""
+    teeth = source.vertices[LOWER_TEETH]
+    moves = skull_motion(source, points)
+    for move, delta in zip(moves, source.deltas[:, LOWER_TEETH], strict=False):
+        if np.abs(delta).max() > 0.01:
+            rotation, shift = rigid_fit(teeth, teeth + delta)
+            move[:] = points @ rotation.T + shift - points
+    return moves
+
+
+def skull_motion(source: Source, points: Array) -> Array:
+    """Moves (52 + K, n, 3) of points fixed to the skull: only identity moves them, all teeth by one affine map."""
+    both = range(UPPER_TEETH.start, LOWER_TEETH.stop)
+    maps, shifts = affine_fits(source.vertices[both], source.identity[:, both])
+    return np.concatenate([np.zeros((len(ARKIT_NAMES), len(points), 3)), points @ maps + shifts])
 
 
 def cube_sphere(n: int) -> tuple[Array, Ints]:
@@ -389,8 +438,8 @@ def build_teeth(source: Source, head: Head) -> None:
             wrapped += (TOOTH_WIDER - 1) * ((wrapped - centre) @ along)[:, None] * along
             if side > 0 and centre[2] > 7.5:
                 square_edge(wrapped, centre, along, cube[:, 1] == -1)
-            deltas = jaw_motion(source, wrapped) if side < 0 else np.zeros((len(ARKIT_NAMES), len(wrapped), 3))
-            head.add(part, "teeth", wrapped, deltas, quads, flat_uv(len(quads)))
+            moves = jaw_motion(source, wrapped) if side < 0 else skull_motion(source, wrapped)
+            head.add(part, "teeth", wrapped, moves, quads, flat_uv(len(quads)))
             centres.append(centre)
         build_gum(source, head, np.array(sorted(centres, key=lambda c: np.arctan2(c[0], c[2] - 4))), side)
 
@@ -430,8 +479,8 @@ def build_gum(source: Source, head: Head, arch: Array, side: int) -> None:
     index = np.arange(len(points)).reshape(len(path), len(profile))
     quads = np.concatenate([strip(index[k], index[k + 1]) for k in range(len(path) - 1)])
     quads = quads if side < 0 else quads[:, ::-1]
-    deltas = jaw_motion(source, points) if side < 0 else np.zeros((len(ARKIT_NAMES), len(points), 3))
-    head.add("gumsUpper" if side > 0 else "gumsLower", "gums", points, deltas, quads, flat_uv(len(quads)))
+    moves = jaw_motion(source, points) if side < 0 else skull_motion(source, points)
+    head.add("gumsUpper" if side > 0 else "gumsLower", "gums", points, moves, quads, flat_uv(len(quads)))
 
 
 TONGUE_REST = np.array(
@@ -483,9 +532,9 @@ def build_tongue(source: Source, head: Head) -> None:
             cap(index[0][::-1], len(rest) - 1),
         ]
     )
-    deltas = jaw_motion(source, rest)
-    deltas[ARKIT_NAMES.index("tongueOut")] = loft(TONGUE_OUT) - rest
-    head.add("tongue", "tongue", rest, deltas, quads, flat_uv(len(quads)))
+    moves = jaw_motion(source, rest)
+    moves[ARKIT_NAMES.index("tongueOut")] = loft(TONGUE_OUT) - rest
+    head.add("tongue", "tongue", rest, moves, quads, flat_uv(len(quads)))
 
 
 # --- lips and lids ---------------------------------------------------------------------------------------------------
@@ -517,12 +566,13 @@ def seam_and_gap(posed: Array, upper: Ints, lower: Ints, places: Array) -> tuple
 
 
 def seal_lips(head: Head, upper: Ints, lower: Ints, corners: Ints) -> None:
-    """Closes the lips at rest, makes mouthClose undo the whole of jawOpen, and keeps rolled lips shut."""
+    """Closes the lips at rest of every identity, lets mouthClose undo all of jawOpen, and keeps rolled lips shut."""
     skin = head.of("skin")
     part = {"upper": np.isin(skin, upper) * -0.5, "lower": np.isin(skin, lower) * 0.5}
     rest, close = head.vertices, shape(head, "mouthClose")
     for in_upper, in_lower, others in (
         (rest, rest, []),
+        *((mode, mode, [rest]) for mode in head.moves[len(ARKIT_NAMES) :]),
         (close, close, [rest, shape(head, "jawOpen")]),
         (shape(head, "mouthRollUpper"), shape(head, "mouthRollLower"), [rest]),
     ):
@@ -575,9 +625,10 @@ def build_lid_rims(head: Head, loops: list[Ints], centres: Array) -> None:
             return centre + 0.96 * EYE_RADIUS * away / np.linalg.norm(away, axis=-1, keepdims=True)
 
         rest = on_ball(head.vertices[loop])
-        deltas = on_ball(head.vertices[loop] + head.deltas[:, loop]) - rest
+        moves = on_ball(head.vertices[loop] + head.moves[:, loop]) - rest
+        moves[len(ARKIT_NAMES) :] = head.moves[len(ARKIT_NAMES) :, loop]
         quads = strip(-1 - loop, np.arange(len(loop)))
-        head.add("lidRims", "mouth", rest, deltas, quads, flat_uv(len(quads)))
+        head.add("lidRims", "mouth", rest, moves, quads, flat_uv(len(quads)))
 
 
 def clear_eyes(head: Head, centres: Array) -> None:
@@ -617,11 +668,11 @@ def close_lids(head: Head, loops: list[Ints], sides: list[tuple[Ints, Ints]]) ->
 
 
 def carried(head: Head, points: Array) -> Array:
-    """Deltas (52, n, 3) of points that go with the skin under them."""
+    """Moves (52 + K, n, 3) of points that go with the skin under them."""
     quads = head.quads[head.material == MATERIALS.index("skin")]
     triangles = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
     triangle, weights = closest_on_triangles(points, head.vertices, triangles)
-    return (head.deltas[:, triangles[triangle]] * weights[..., None]).sum(2)
+    return (head.moves[:, triangles[triangle]] * weights[..., None]).sum(2)
 
 
 def build_brows_and_lashes(head: Head, landmarks: Ints, lids: list[tuple[Ints, Ints]], centres: Array) -> None:
@@ -637,10 +688,10 @@ def build_brows_and_lashes(head: Head, landmarks: Ints, lids: list[tuple[Ints, I
         lowest = [upper[np.abs(x - place) < 0.16] for place in places]
         lowest = [strip[head.vertices[strip, 1].argmin()] for strip in lowest]
         points, quads, tipped = upper_lashes(head.vertices[lowest], centre, rng)
-        deltas = np.tile(head.deltas[:, lowest], (1, 2, 1))
+        moves = np.tile(head.moves[:, lowest], (1, 2, 1))
         for name, amount in ((f"eyeBlink{side}", 1.0), (f"eyeLookDown{side}", 0.5), (f"eyeSquint{side}", 0.2)):
-            deltas[ARKIT_NAMES.index(name)] += amount * tipped
-        head.add("lashes", "lashes", points, deltas, quads, flat_uv(len(quads)))
+            moves[ARKIT_NAMES.index(name)] += amount * tipped
+        head.add("lashes", "lashes", points, moves, quads, flat_uv(len(quads)))
 
 
 # --- all of it -------------------------------------------------------------------------------------------------------
@@ -676,7 +727,7 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
     lid_upper, lid_lower = (np.stack([np.resize(pair[i], most) for pair in lids]) for i in (0, 1))
     build_mouth_bag(source, head, lips)
     build_lid_rims(head, eyes, centres)
-    build_eyes(head, centres)
+    iris = build_eyes(source, head, centres)
     build_teeth(source, head)
     build_tongue(source, head)
     clear_teeth(head)
@@ -688,7 +739,7 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
     colors = skin_colors(
         head.vertices[skin], head.vertices[found], [head.vertices[loop] for loop in eyes], np.random.default_rng(1)
     )
-    head.deltas[np.abs(head.deltas) < 1e-3] = 0.0
+    head.moves[np.abs(head.moves) < 1e-3] = 0.0
     return {
         "vertices": (head.vertices * CM).astype(np.float32),
         "quads": head.quads.astype(np.int32),
@@ -705,7 +756,9 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
         "clothes_quads": clothes_quads.astype(np.int32),
         "shapes": np.array(ARKIT_NAMES),
         "deltas": (head.deltas * CM).astype(np.float16),
+        "identity": (head.moves[len(ARKIT_NAMES) :] * CM).astype(np.float16),
         "landmarks": found.astype(np.int32),
+        "iris": iris.astype(np.int32),
         "lip_upper": upper.astype(np.int32),
         "lip_lower": lower.astype(np.int32),
         "lip_loop": lips.astype(np.int32),
@@ -719,7 +772,7 @@ def build(source: Source, landmarks: Ints) -> dict[str, NDArray[np.generic]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="ICT-FaceKit as .npz: vertices, faces, expr_names, expr_delta")
+    parser.add_argument("source", type=Path, help="ICT-FaceKit as .npz: vertices, faces, shapes and identities")
     parser.add_argument(
         "--landmarks",
         type=Path,
@@ -731,7 +784,9 @@ def main() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     arrays = build(Source.load(arguments.source), np.array(json.loads(landmarks.read_text())["idx_to_landmark_verts"]))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(arguments.output, **arrays)
+    temporary = arguments.output.with_suffix(".tmp.npz")
+    np.savez_compressed(temporary, **arrays)
+    temporary.replace(arguments.output)
     counts = np.bincount(arrays["part"], minlength=len(PARTS))
     print(
         f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB,",

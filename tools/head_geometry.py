@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 __all__ = [
     "Array",
     "Ints",
+    "affine_fits",
     "border_loops",
     "cap",
     "closest_on_triangles",
@@ -94,6 +95,13 @@ def rigid_fit(before: Array, after: Array) -> tuple[Array, Array]:
     u[:, -1] *= np.sign(np.linalg.det(u @ vt))
     rotation = (u @ vt).T
     return rotation, after.mean(0) - rotation @ before.mean(0)
+
+
+def affine_fits(points: Array, moves: Array) -> tuple[Array, Array]:
+    """Maps A (K, 3, 3) and shifts b (K, 1, 3) with moves (K, n, 3) = points @ A + b, by least squares."""
+    fitted = np.linalg.lstsq(np.c_[points, np.ones(len(points))], np.concatenate(moves, axis=1), rcond=None)[0]
+    fitted = fitted.reshape(4, len(moves), 3).transpose(1, 0, 2)
+    return fitted[:, :3], fitted[:, 3:]
 
 
 def flat_uv(count: int, point: tuple[float, float] = (0.02, 0.02)) -> Array:

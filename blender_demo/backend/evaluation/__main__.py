@@ -3,120 +3,103 @@
 measure.
 
 Measures whatever a clip has: captured motion (`<id>.motion.npz`), timed phones (`<id>.phones.json`), or sound alone.
+docs/evaluation.md defines the figures. The exit code is 1 where a clip had to be left out.
 """
 
 import argparse
 import json
-import time
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-from scipy.interpolate import PchipInterpolator
-from tqdm import tqdm
+import torch
 
-from ..motion.clip import MotionClip
-from ..motion.factors import CHANNEL_INDEX, CHANNELS
+from ..errors import DemoError
 from ..networks import WEIGHTS_DIR
 from ..pipeline import Generator
-from ..settings import FactorControl, GenerationSettings
-from .measures import aperture, blinks_per_minute, closure_recall, jerk, pearson
+from ..settings import GenerationSettings
+from .clips import find_recordings
+from .observation import FIGURES
+from .peers import Peer
+from .plots import plot_bars, plot_tracks
+from .report import evaluate_folder, evaluate_takes, generate_takes, read_truths, write_json
 
-_RECORDINGS: Final = (".flac", ".ogg", ".wav")
-_LAGS: Final = range(-3, 4)
-"""Frames by which captured motion is also shifted, so that a tracker's delay can be told from bad sync."""
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _evaluate(arguments)
+    except DemoError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="blender_demo.backend.evaluation", description=__doc__)
     parser.add_argument("clips", type=Path, help="folder of recordings, with motion and phones beside them where known")
-    parser.add_argument("--splits", type=Path, help="splits.json: measure only the validation recordings")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS_DIR)
-    parser.add_argument("--steps", type=int, default=GenerationSettings().steps)
-    parser.add_argument("--lip-temperature", type=float, default=GenerationSettings().control("lip").temperature)
-    parser.add_argument("--lip-guidance", type=float, default=GenerationSettings().control("lip").guidance)
-    parser.add_argument("--style", default=GenerationSettings().style)
-    parser.add_argument("--out", type=Path, required=True, help="report.json")
-    arguments = parser.parse_args()
-
-    paths = sorted(path for path in arguments.clips.iterdir() if path.suffix in _RECORDINGS)
-    if arguments.splits:
-        wanted = set(json.loads(arguments.splits.read_text())["val"][arguments.clips.name])
-        paths = [path for path in paths if path.stem in wanted]
-    factors = GenerationSettings().factors | {
-        "lip": FactorControl(temperature=arguments.lip_temperature, guidance=arguments.lip_guidance)
-    }
-    settings = GenerationSettings(steps=arguments.steps, style=arguments.style, factors=factors)
-    generator = Generator(weights=arguments.weights)
-    rows = [_measure(path, generator, settings) for path in tqdm(paths, mininterval=2.0)]
-    report = {"settings": settings.to_json(), "ours": _pooled(rows), "clips": [row["figures"] for row in rows]}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(report, indent=2))
-    for name, value in report["ours"].items():
-        print(f"{name:28} {value:8.3f}")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE.json", help="mouth cues of a peer")
+    parser.add_argument("--splits", type=Path, help="measure only the validation recordings, where it names the folder")
+    parser.add_argument("--samples", type=int, default=1, metavar="K", help="takes of each recording")
+    parser.add_argument("--limit", type=int, metavar="N", help="measure only the first N recordings")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS_DIR, help="folder of the weights")
+    parser.add_argument("--settings", type=Path, metavar="FILE.json", help="settings that differ from the default")
+    parser.add_argument("--function-evaluations", type=int, nargs="+", default=[], metavar="N", help="also at N steps")
+    parser.add_argument("--threads", type=int, help="of the CPU")
+    parser.add_argument("--out", type=Path, required=True, help="report.json; plots are written beside it")
+    return parser
 
 
-def _measure(path: Path, generator: Generator, settings: GenerationSettings) -> dict[str, Any]:
-    began = time.perf_counter()
-    clip = generator.generate(path, settings, lambda stage, fraction: None).clip
-    seconds = time.perf_counter() - began
-    opening = aperture(clip.channels)
-    row: dict[str, Any] = {
-        "figures": {
-            "clip": path.stem,
-            "seconds": clip.duration_s,
-            "real_time_factor": seconds / clip.duration_s,
-            "blinks_per_minute": blinks_per_minute(clip),
-            "jerk": jerk(clip.channels, clip.fps),
+def _evaluate(arguments: argparse.Namespace) -> int:
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    settings = _settings(arguments.settings)
+    peers = [Peer.read(name, Path(file)) for name, _, file in (peer.partition("=") for peer in arguments.peer)]
+    truths, problems = read_truths(find_recordings(arguments.clips, arguments.splits)[: arguments.limit])
+    generator = Generator(settings.device, arguments.weights)
+    takes, failed = generate_takes(truths, generator, settings, arguments.samples)
+    problems += failed
+    report = evaluate_takes(takes, settings, peers) if takes else {"settings": settings.to_json(), "clips": []}
+    report |= {"folder": arguments.clips.name, "skipped": [vars(problem) for problem in problems]}
+    if arguments.function_evaluations:
+        report["by_function_evaluations"] = {
+            str(steps): evaluate_folder(truths, generator, replace(settings, steps=steps))["ours"]
+            for steps in arguments.function_evaluations
         }
-    }
-    phones = path.with_suffix(".phones.json")
-    if phones.is_file():
-        row["closures"] = closure_recall(opening, json.loads(phones.read_text()), clip.fps)
-    motion = path.with_suffix(".motion.npz")
-    if motion.is_file():
-        captured = _captured(motion, clip)
-        row["jaw"] = (clip["jawOpen"], captured[:, CHANNEL_INDEX["jawOpen"]])
-        row["aperture"] = (opening, aperture(captured))
-        row["figures"]["jaw_pearson"] = pearson(*row["jaw"])
-    return row
+    write_json(arguments.out, report)
+    if takes:
+        print(_table(_columns(report)))
+        plot_tracks(takes, peers, arguments.out.with_name(f"{arguments.out.stem}_tracks.png"))
+        plot_bars(_columns(report), arguments.out.with_name(f"{arguments.out.stem}_bars.png"))
+    for problem in problems:
+        print(f"Left out {problem.clip}: {problem.reason}", file=sys.stderr)
+    return 1 if problems else 0
 
 
-def _captured(path: Path, clip: MotionClip) -> np.ndarray:
-    """Captured motion (T, 60) at the times of a clip's frames, held at the ends; channels that were not captured are
-    zero.
-    """
-    with np.load(path, allow_pickle=False) as stored:
-        names, values, fps = stored["names"].tolist(), stored["values"], float(stored["fps"])
-    times = np.clip(np.arange(len(clip)) / clip.fps, 0.0, (len(values) - 1) / fps)
-    at_times = PchipInterpolator(np.arange(len(values)) / fps, values)(times)
-    out = np.zeros((len(clip), len(CHANNELS)), np.float32)
-    for name in set(names) & set(CHANNELS):
-        out[:, CHANNEL_INDEX[name]] = at_times[:, names.index(name)]
-    return out
+def _settings(path: Path | None) -> GenerationSettings:
+    if path is None:
+        return GenerationSettings()
+    try:
+        return GenerationSettings.from_json(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise DemoError(f"{path} holds no settings ({error}). Write them as JSON, for instance {{}}.") from error
 
 
-def _pooled(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Figures over all clips: tracks are joined before they are correlated, rates are weighted by length."""
-    lengths = np.array([row["figures"]["seconds"] for row in rows])
-    out = {
-        name: float(np.average([row["figures"][name] for row in rows], weights=lengths))
-        for name in ("blinks_per_minute", "jerk", "real_time_factor")
-    }
-    closures = np.array([row["closures"] for row in rows if "closures" in row])
-    if len(closures):
-        out["closure_recall"] = float(closures[:, 0].sum() / max(1, closures[:, 1].sum()))
-    for name in ("jaw", "aperture"):
-        pairs = [row[name] for row in rows if name in row]
-        if pairs:
-            ours, truth = (np.concatenate(tracks) for tracks in zip(*pairs, strict=True))
-            out[f"{name}_pearson"] = pearson(ours, truth)
-            for lag in _LAGS:
-                shifted = np.concatenate([np.roll(pair[1], -lag) for pair in pairs])
-                out[f"{name}_pearson_lag_{lag:+d}"] = pearson(ours, shifted)
-            out[f"{name}_std_ratio"] = float(ours.std() / truth.std())
-    return out
+def _columns(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    captured = {"captured": report["captured"]} if "captured" in report else {}
+    steps = {f"{n} steps": figures for n, figures in report.get("by_function_evaluations", {}).items()}
+    return {"ours": report["ours"], **report["peers"], **captured, **steps}
+
+
+def _table(columns: dict[str, dict[str, Any]]) -> str:
+    rows = [f"{'':26}" + "".join(f"{name:>12}" for name in columns)]
+    for figure in FIGURES:
+        values = [column.get(figure) for column in columns.values()]
+        if any(value is not None for value in values):
+            rows.append(f"{figure:26}" + "".join(f"{'' if v is None else f'{v:.4g}':>12}" for v in values))
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The head as numbers: geometry, the 52 ARKit shapes, and measures of mouth and lids on the posed mesh. No bpy here.
+"""The head as numbers: geometry, the 52 ARKit shapes, identity, and measures of mouth and lids. No bpy here.
 
 Metres; head frame as in `motion/factors.py` (x to the character's left, y up, z out of the face).
 Built by `tools/build_head.py`.
@@ -28,7 +28,7 @@ Ints = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class HeadModel:
-    """Geometry and shapes of the head, with V vertices and Q quads.
+    """Geometry, shapes and identity modes of the head, with V vertices and Q quads.
 
     `part` says what a vertex belongs to (index into `parts`), `material` what a quad is made of (into `materials`).
     The eyeLook shapes hold both the turn of the eyeball and the small motion of the lids.
@@ -48,7 +48,9 @@ class HeadModel:
     clothes_vertices: Floats
     clothes_quads: Ints
     deltas: Floats  # (52, V, 3), in the order of ARKIT_NAMES
+    identity: Floats  # (K, V, 3), principal modes: coefficients are independent unit normals
     landmarks: Ints  # (68,) iBUG landmarks
+    iris: Ints  # (2, 5) left, right: center of the pupil, and the iris's rim towards +x, +y, -x, -y
     lip_upper: Ints  # (S, k) vertices of the upper lip at S places across the mouth, and of the lower
     lip_lower: Ints
     lip_loop: Ints  # (n,) inner border of the lips
@@ -58,10 +60,18 @@ class HeadModel:
     eye_radius: float
     head_pivot: Floats  # (3,) where the head turns on the neck
 
-    def displaced(self, weights: Floats, vertices: NDArray[np.integer] | None = None) -> Floats:
-        """Positions (T, V, 3), or (T, *vertices.shape, 3) of chosen vertices, for ARKit weights (T, 52)."""
+    def displaced(
+        self, weights: Floats, vertices: NDArray[np.integer] | None = None, identity: Floats | None = None
+    ) -> Floats:
+        """Positions (T, V, 3), or (T, *vertices.shape, 3) of chosen vertices, for ARKit weights (T, 52).
+
+        identity: coefficients (k,) of the first k identity modes; None is the mean head.
+        """
         chosen = slice(None) if vertices is None else vertices
-        return self.vertices[chosen] + np.tensordot(weights.astype(np.float32), self.deltas[:, chosen], axes=1)
+        rest = self.vertices[chosen]
+        if identity is not None:
+            rest = rest + np.tensordot(identity.astype(np.float32), self.identity[: len(identity), chosen], axes=1)
+        return rest + np.tensordot(weights.astype(np.float32), self.deltas[:, chosen], axes=1)
 
     def aperture(self, weights: Floats) -> Floats:
         """Opening between the lips (T,), mean over the mouth, in widths of the mouth at rest; 0 when shut."""
@@ -110,6 +120,7 @@ def load_head(path: Path = HEAD_FILE) -> HeadModel:
         **arrays
         | {
             "deltas": arrays["deltas"].astype(np.float32),
+            "identity": arrays["identity"].astype(np.float32),
             "materials": tuple(arrays["materials"].tolist()),
             "parts": tuple(arrays["parts"].tolist()),
             "eye_radius": float(arrays["eye_radius"]),

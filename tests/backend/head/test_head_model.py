@@ -57,9 +57,13 @@ def test_a_file_that_is_no_head_is_refused_by_name(tmp_path) -> None:
 
 def test_indices_and_shapes_fit(head: HeadModel) -> None:
     count = len(head.vertices)
-    assert 4_000 <= count <= 13_000
+    assert 4_000 <= count <= 12_000
     assert head.deltas.shape == (52, count, 3)
-    for indices in (head.quads, head.landmarks, head.lip_upper, head.lip_lower, head.lid_upper, head.lid_lower):
+    assert len(head.identity) >= 20
+    assert head.identity.shape[1:] == (count, 3)
+    for indices in (
+        *(head.quads, head.landmarks, head.iris, head.lip_upper, head.lip_lower, head.lid_upper, head.lid_lower),
+    ):
         assert 0 <= indices.min() <= indices.max() < count
     assert len(np.unique(head.landmarks)) == 68
     assert 0.2 < np.ptp(head.vertices[:, 1][head.vertices_of("skin")]) < 0.4  # metres, with the bust
@@ -179,3 +183,69 @@ def test_lids_never_cut_into_the_eyeball(head: HeadModel, amount: float) -> None
     skin = posed[head.vertices_of("skin")]
     for centre in head.eye_centres:
         assert np.linalg.norm(skin - centre, axis=1).min() > head.eye_radius
+
+
+def identities(head: HeadModel, count: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, len(head.identity)))
+
+
+def test_identity_modes_are_sorted_and_independent(head: HeadModel) -> None:
+    face = head.vertices_of("skin")
+    face = face[head.vertices[face, 1] > -0.12]
+    modes = head.identity[:, face].reshape(len(head.identity), -1)
+    products = modes @ modes.T
+    sizes = np.sqrt(np.diag(products))
+    assert sizes[0] / sizes[19] > 3
+    assert sizes[:8].min() > sizes[16:].max()
+    assert np.abs(products / np.outer(sizes, sizes) - np.eye(len(modes))).max() < 0.4
+    spread = np.sqrt((modes**2).sum() / len(face))
+    assert 0.003 < spread < 0.010  # metres: how far people differ
+
+
+def test_no_identity_is_the_mean_head(head: HeadModel) -> None:
+    pose = weights(jawOpen=0.5)
+    mean = head.displaced(pose)
+    np.testing.assert_array_equal(head.displaced(pose, identity=np.zeros(5)), mean)
+    coefficients = identities(head, 1)[0]
+    moved = head.displaced(pose, head.landmarks, coefficients) - mean[:, head.landmarks]
+    assert 0.002 < np.linalg.norm(moved, axis=-1).max() < 0.05
+
+
+def test_lips_of_every_identity_are_shut(head: HeadModel) -> None:
+    for coefficients in identities(head, 30):
+        upper, lower = (
+            head.displaced(weights(), strip, coefficients)[0, ..., 1] for strip in (head.lip_upper, head.lip_lower)
+        )
+        assert (upper.min(axis=1) - lower.max(axis=1)).max() < 0.0003
+
+
+def test_eyes_and_teeth_go_with_the_identity(head: HeadModel) -> None:
+    skin, left = head.vertices_of("skin"), head.vertices_of("eyeLeft")
+    gums, lip = head.vertices_of("gumsUpper"), head.landmarks[51]
+    depths = []
+    for coefficients in identities(head, 30):
+        posed = head.displaced(weights(), identity=coefficients)[0]
+        ball = posed[left]
+        centre = (ball.min(0) + ball.max(0)) / 2
+        radius = np.linalg.norm(ball - centre, axis=1).max()
+        assert np.linalg.norm(ball - centre, axis=1).min() > 0.9 * radius
+        assert np.linalg.norm(posed[skin] - centre, axis=1).min() > radius - 0.0008
+        depths.append((posed[lip, 2], posed[gums, 2].max()))
+    lips, teeth = np.transpose(depths)
+    assert (lips - teeth).std() < 0.7 * lips.std()
+
+
+def test_iris_landmarks_lie_on_the_iris_and_turn_with_the_gaze(head: HeadModel) -> None:
+    iris = set(head.faces_of("iris").ravel().tolist())
+    assert set(head.iris[:, 0].tolist()) <= set(head.faces_of("pupil").ravel().tolist())
+    assert set(head.iris[:, 1:].ravel().tolist()) <= iris & set(head.faces_of("sclera").ravel().tolist())
+    centre, rim = head.vertices[head.iris[:, 0]], head.vertices[head.iris[:, 1:]]
+    outward = (rim - centre[:, None])[..., :2]
+    np.testing.assert_allclose(
+        outward / np.linalg.norm(outward, axis=-1, keepdims=True),
+        np.tile([[1, 0], [0, 1], [-1, 0], [0, -1]], (2, 1, 1)),
+        atol=1e-3,
+    )
+    looking_up = head.displaced(weights(eyeLookUpLeft=1.0), head.iris)[0] - head.vertices[head.iris]
+    assert looking_up[0, 0, 1] > 0.005
+    assert np.abs(looking_up[1]).max() == 0
