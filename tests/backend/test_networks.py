@@ -7,7 +7,7 @@ import torch
 from blender_demo.backend.audio.encoder import AudioEncoder, AudioEncoderConfig
 from blender_demo.backend.errors import WeightsError
 from blender_demo.backend.fcme.model import Fcme, FcmeConfig
-from blender_demo.backend.flow.model import FlowConfig, LipPrior, VectorField
+from blender_demo.backend.flow.model import FlowConfig, LipPrior, VectorFields
 from blender_demo.backend.motion.factors import LATENT_DIM
 from blender_demo.backend.networks import WEIGHTS_FILE, Networks
 
@@ -15,12 +15,15 @@ from blender_demo.backend.networks import WEIGHTS_FILE, Networks
 @pytest.fixture
 def networks() -> Networks:
     torch.manual_seed(0)
-    flow = FlowConfig(width=16, depth=1, heads=2, reach=2, prior_width=16, prior_depth=1)
+    flow = FlowConfig(
+        lip_width=16, lip_depth=1, lip_reach=2, other_width=16, other_depth=1, other_reach=2, head_size=8,
+        prior_width=16, prior_depth=1,
+    )  # fmt: skip
     return Networks(
         AudioEncoder(AudioEncoderConfig(width=16, depth=1, heads=2, reach=2)),
         Fcme(FcmeConfig(hidden=8)),
         LipPrior(flow),
-        VectorField(flow),
+        VectorFields(flow),
         torch.randn(LATENT_DIM),
         torch.rand(LATENT_DIM),
     )

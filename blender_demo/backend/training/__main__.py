@@ -60,7 +60,8 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
     teacher, teacher_figures = fit_teacher(
         tracked, [captured_lips(u) for u in tracked], max(1, int(_TEACHER_STEPS * scale))
     )
-    encoder = train_encoder(utterances, teacher, _scaled(EncoderRecipe(), scale), TrainingLoop("encoder", work))
+    loop = TrainingLoop("encoder", work, autocast=True)
+    encoder = train_encoder(utterances, teacher, _scaled(EncoderRecipe(), scale), loop)
     figures = {"teacher": teacher_figures, "encoder": evaluate_encoder(encoder, utterances, teacher)}
 
     training = [u for u in utterances if u.split == "train"]
@@ -81,7 +82,8 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
         for seed, performances in enumerate(draws)
         for h in hear(performances, encoder, fcme, statistics, augmented=seed > 0, seed=seed)
     ]
-    flow = train_flow(heard, fcme, statistics, _scaled(FlowRecipe(), scale), TrainingLoop("flow", work))
+    loop = TrainingLoop("flow", work, autocast=True)
+    flow = train_flow(heard, fcme, statistics, _scaled(FlowRecipe(), scale), loop)
     Networks(encoder, fcme, flow.prior, flow.fields, *statistics).save(out)
     return figures
 

@@ -154,7 +154,7 @@ def train_flow(
             loss = loss + values[name] + recipe.velocity * _flow_loss(name, error.diff(dim=1))
         return {"loss": loss, **values}
 
-    loop.run(networks, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps))
+    loop.run(networks, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps), (rng,))
     return networks
 
 
