@@ -72,7 +72,8 @@ def gaze_errors_deg(a: MotionClip, b: MotionClip) -> Floats:
 
     def direction(clip: MotionClip) -> Floats:
         yaw, pitch = clip["gazeYaw"], clip["gazePitch"]
-        return np.array([np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw)]).T
+        line = [np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw)]
+        return np.stack(line, axis=1, dtype=np.float64)
 
     u, v = direction(a), direction(b)
     halves = np.minimum(np.linalg.norm(u - v, axis=1) / 2, 1.0)
