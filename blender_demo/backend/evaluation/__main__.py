@@ -20,6 +20,7 @@ from ..networks import WEIGHTS_DIR
 from ..pipeline import Generator
 from ..settings import GenerationSettings
 from .clips import find_recordings
+from .control import control_report
 from .observation import FIGURES
 from .peers import Peer
 from .plots import plot_bars, plot_tracks
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="blender_demo.backend.evaluation", description=__doc__)
     parser.add_argument("clips", type=Path, help="folder of recordings, with motion and phones beside them where known")
+    parser.add_argument("--control", action="store_true", help="measure control instead; CLIPS may be one recording")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE.json", help="mouth cues of a peer")
     parser.add_argument("--splits", type=Path, help="measure only the validation recordings, where it names the folder")
     parser.add_argument("--samples", type=int, default=1, metavar="K", help="takes of each recording")
@@ -55,6 +57,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     settings = _settings(arguments.settings)
+    if arguments.control:
+        return _control(arguments, settings)
     peers = [Peer.read(name, Path(file)) for name, _, file in (peer.partition("=") for peer in arguments.peer)]
     truths, problems = read_truths(find_recordings(arguments.clips, arguments.splits)[: arguments.limit])
     generator = Generator(settings.device, arguments.weights)
@@ -75,6 +79,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for problem in problems:
         print(f"Left out {problem.clip}: {problem.reason}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _control(arguments: argparse.Namespace, settings: GenerationSettings) -> int:
+    clips = arguments.clips
+    paths = [clips] if clips.is_file() else find_recordings(clips, arguments.splits)[: arguments.limit]
+    report = control_report(paths, Generator(settings.device, arguments.weights), settings)
+    write_json(arguments.out, report)
+    print(json.dumps({name: report[name] for name in ("given", "redrawn", "gain")}, indent=2))
+    return 0
 
 
 def _settings(path: Path | None) -> GenerationSettings:

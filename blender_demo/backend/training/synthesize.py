@@ -50,8 +50,8 @@ ESPEAK_PHONES: Final[dict[str, str]] = {
         "AY AH": "aɪə", "AY ER": "aɪɚ", "AH L": "əl", "AH UW": "œy", "AA AH": "ɑə", "AA R": "ɑːɹ", "AH R": "ʌɹ",
         "AO AH": "oə ɔə", "AO R": "oːɹ ɔːɹ", "EH AH": "eə ɛə", "EH R": "ɛɹ", "EH UW": "ɛʊ eʊ", "IH AH": "iə",
         "IH R": "ɪɹ", "IY UW": "iʊ", "IY AA": "iɑ", "IY EH": "iɛ", "IY OW": "io iou", "UH AH": "ʊə", "UH NG": "onɡ",
-        "UW AA": "ua", "UW AO": "uo", "UW AH": "uə", "UW AY": "uai", "UW EH": "yɛ yæ", "UW EY": "uei", "UW IY": "uɪ", "UW UW": "yu",
-        "Y AA": "ja", "Y UW": "ju",
+        "UW AA": "ua", "UW AO": "uo", "UW AH": "uə", "UW AY": "uai", "UW EH": "yɛ yæ", "UW EY": "uei", "UW IY": "uɪ",
+        "UW UW": "yu", "Y AA": "ja", "Y UW": "ju",
     }.items()
     for ipa in symbols.split()
 }  # fmt: skip
@@ -63,10 +63,12 @@ _ESPEAK_CONTINUES: Final = {"", "ʔ", "??"}
 FLITE_PHONES: Final[dict[str, str]] = {phone.lower(): phone for phone in PHONES[1:]} | {"pau": "SIL", "ax": "AH"}
 """flite's names -> ARPAbet."""
 
+_VOWELS: Final = frozenset(phone for phone in PHONES if phone[0] in "AEIOU")
 _STOPS: Final = frozenset({"P", "B", "T", "D", "K", "G", "CH", "JH"})
+_LIQUIDS_AND_NASALS: Final = tuple("lɫɭʎɹrɾɽwjʲmnɲŋɴ")
 _QUIET: Final = 0.02  # of the loud parts' peaks
 _CLOSURE_S: Final = 0.06  # espeak-ng marks stops at their burst; the silence before it, up to this, is their closure
-_FLITE_LATER_S: Final = 0.01  # its phones are heard this much after the times it prints
+_VOWEL_START_S: Final = 0.02  # espeak-ng marks a vowel after a liquid or nasal when its beginning is over
 _SHORTEST_S, _LONGEST_S = 2.5, 6.0
 
 
@@ -206,7 +208,7 @@ class Flite:
             ).stdout  # fmt: skip
             samples, rate = soundfile.read(wave, dtype="float32")
         names, ends = zip(*(item.split(":") for item in printed.split()), strict=True)
-        ends = [float(end) + _FLITE_LATER_S for end in ends]
+        ends = [float(end) for end in ends]
         samples = resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)
         missing = max(0, round(ends[-1] * SAMPLE_RATE) - len(samples))  # the last pause is not spoken to its end
         segments = zip((FLITE_PHONES[name] for name in names), [0.0, *ends[:-1]], ends, strict=True)
@@ -263,30 +265,24 @@ def _draw(
 def _espeak_segments(
     marks: Sequence[tuple[str, int]], samples: NDArray[np.float32], rate: int
 ) -> list[tuple[str, int, int]]:
-    """espeak-ng's phoneme marks (name, sample) -> ARPAbet segments in samples, closures moved to their stops."""
+    """espeak-ng's phoneme marks (name, sample) -> ARPAbet segments in samples, each from where it is heard."""
     envelope = grey_closing(np.abs(samples), rate // 100)
     quiet = envelope < _QUIET * np.percentile(envelope, 95)
-    segments: list[tuple[str, int, int]] = []
-
-    def append(phone: str, end: int) -> None:
-        start = segments[-1][2] if segments else 0
-        if end > start:
-            segments.append((phone, start, end))
-
-    ends = [start for _, start in marks[1:]] + [len(samples)]
-    append("SIL", marks[0][1] if marks else len(samples))
-    for (name, start), end in zip(marks, ends, strict=True):
+    segments: list[tuple[str, int, int]] = [("SIL", 0, marks[0][1])]
+    for i, (name, start) in enumerate(marks):
+        end = marks[i + 1][1] if i + 1 < len(marks) else len(samples)
         if name in _ESPEAK_CONTINUES:
-            before = segments[-1][0] if segments and quiet[start:end].sum() < (end - start) / 2 else "SIL"
-            phones = [before]
+            phones = ["SIL" if quiet[start:end].sum() >= (end - start) / 2 else segments[-1][0]]
         else:
             phones = ESPEAK_PHONES[name.removesuffix("ʲ") or name].split()  # palatalized: the same to the eye
-        if phones[0] in _STOPS and segments:
+        if phones[0] in _STOPS:
             _give_closure(segments, start, quiet, rate)
-        first = segments[-1][2] if segments else 0
-        for i, phone in enumerate(phones, 1):
-            append(phone, first + (end - first) * i // len(phones))
-    return segments
+        elif phones[0] in _VOWELS and i and marks[i - 1][0] in _LIQUIDS_AND_NASALS:
+            _give_vowel_start(segments, rate)
+        heard = segments[-1][2]
+        bounds = [heard + (end - heard) * part // len(phones) for part in range(len(phones) + 1)]
+        segments += [part for part in zip(phones, bounds, bounds[1:], strict=False) if part[2] > part[1]]
+    return [segment for segment in segments if segment[2] > segment[1]]
 
 
 def _give_closure(segments: list[tuple[str, int, int]], burst: int, quiet: NDArray[np.bool_], rate: int) -> None:
@@ -297,11 +293,13 @@ def _give_closure(segments: list[tuple[str, int, int]], burst: int, quiet: NDArr
     loud = np.flatnonzero(~quiet[start:burst])
     silence = start + int(loud[-1]) + 1 if len(loud) else start
     closure = max(silence, burst - int(_CLOSURE_S * rate))
-    for name, low, high in ((phone, start, silence), ("SIL", silence, closure)):
-        if high > low:
-            segments.append((name, low, high))
-    if not segments:
-        segments.append(("SIL", start, closure))
+    segments += [(phone, start, silence), ("SIL", silence, closure)]
+
+
+def _give_vowel_start(segments: list[tuple[str, int, int]], rate: int) -> None:
+    """Take a vowel's beginning from the liquid or nasal that it was counted to, half of it at the most."""
+    phone, start, end = segments.pop()
+    segments.append((phone, start, max(end - int(_VOWEL_START_S * rate), (start + end) // 2)))
 
 
 def _recorded(speech: Speech, random: np.random.Generator) -> Speech:
