@@ -22,7 +22,7 @@ from . import doctor
 from .backend.errors import AudioError, ClipError, DemoError, WorkerError
 from .backend.motion.clip import MotionClip
 from .backend.motion.factors import FACTORS
-from .backend.settings import STYLES, FactorControl, GenerationSettings
+from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
 from .backend.worker.client import GenerationJob, Worker, worker_site_dirs
 
 __all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "main"]
@@ -203,16 +203,21 @@ def _settings(options: argparse.Namespace) -> GenerationSettings:
             steps=options.steps,
             device=options.device,
             style=options.style,
-            factors=_factors(options.factor),
+            emotion=options.emotion,
+            intensity=options.intensity,
+            grid=options.grid,
+            prefix=options.prefix,
+            suffix=options.suffix,
+            factors=_factors(options.factor, options.given),
         )
     except DemoError as error:
         raise _UsageError(str(error)) from error
 
 
-def _factors(assignments: Sequence[str]) -> dict[str, FactorControl]:
-    """Controls from texts like "lip.gain=1.2"."""
+def _factors(assignments: Sequence[str], given: Sequence[str]) -> dict[str, FactorControl]:
+    """Controls from texts like "lip.gain=1.2", and like "pose=take.npz" for given tracks."""
     controls = {factor.name: FactorControl() for factor in FACTORS}
-    kinds = {f.name: int if f.name == "seed_offset" else float for f in fields(FactorControl)}
+    kinds = {f.name: int if f.name == "seed_offset" else float for f in fields(FactorControl) if f.name != "given"}
     for text in assignments:
         name, _, rest = text.partition(".")
         key, equals, value = rest.partition("=")
@@ -225,6 +230,14 @@ def _factors(assignments: Sequence[str]) -> dict[str, FactorControl]:
             controls[name] = replace(controls[name], **{key: kinds[key](value)})
         except ValueError as error:
             raise _UsageError(f"--factor {text}: {value} is not a number that fits.") from error
+    for text in given:
+        name, _, take = text.partition("=")
+        if name not in controls or not take:
+            raise _UsageError(
+                f"--given {text} is not understood. Write FACTOR=CLIP.npz, such as pose=take.npz; "
+                f"the factors are {', '.join(controls)}."
+            )
+        controls[name] = replace(controls[name], given=take)
     return controls
 
 
@@ -288,8 +301,28 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--out", type=Path, required=True, metavar="CLIP.npz", help="the clip to write")
     generate.add_argument("--seed", type=int, default=0, help="the take")
     generate.add_argument("--steps", type=int, default=GenerationSettings.steps, help="quality against speed")
-    generate.add_argument("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"))
-    generate.add_argument("--style", default=GenerationSettings.style, choices=STYLES, help="whose lips to take after")
+    generate.add_argument("--device", default=AUTO, help="auto, cuda, mps or cpu")
+    generate.add_argument(
+        "--style", default=GenerationSettings.style, help=f"whose lips to take after: {', '.join((AUTO, *STYLES))}"
+    )
+    generate.add_argument(
+        "--emotion", default=GenerationSettings.emotion, help=f"what to show: {', '.join((AUTO, NEUTRAL, *EMOTIONS))}"
+    )
+    generate.add_argument(
+        "--intensity", type=float, default=GenerationSettings.intensity, help="how much of the emotion, 0 to 1"
+    )
+    generate.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="FACTOR=CLIP.npz",
+        help="keep the track of this factor and fit the others to it; repeatable",
+    )
+    generate.add_argument("--prefix", default="", metavar="CLIP.npz", help="go on from the end of this clip")
+    generate.add_argument("--suffix", default="", metavar="CLIP.npz", help="lead into the start of this clip")
+    generate.add_argument(
+        "--grid", default=GenerationSettings.grid, help=f"how the steps lie, for experts: {', '.join(GRIDS)}"
+    )
     generate.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="begin here in the sound")
     generate.add_argument("--duration", type=float, metavar="SECONDS", help="use so much of it")
     generate.add_argument(

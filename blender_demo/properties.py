@@ -21,9 +21,21 @@ __all__ = ["CLASSES", "DemoFactorSettings", "DemoSettings", "settings_of"]
 
 
 _STYLES: Final = (
+    ("auto", "Auto", "What suits the recording"),
     ("captured", "Captured", "Lips as a tracked face moves them"),
     ("animated", "Animated", "Lips as an animator sets them"),
     ("taught", "Taught", "Lips after the rules of articulation, with clear closures"),
+)
+_EMOTIONS: Final = (
+    ("auto", "Auto", "The voice alone drives the expression"),
+    ("neutral", "Neutral", "None, however the voice sounds"),
+    ("angry", "Angry", "Anger"),
+    ("contempt", "Contempt", "Contempt"),
+    ("disgusted", "Disgusted", "Disgust"),
+    ("fear", "Fear", "Fear"),
+    ("happy", "Happy", "Happiness"),
+    ("sad", "Sad", "Sadness"),
+    ("surprised", "Surprised", "Surprise"),
 )
 
 
@@ -62,11 +74,22 @@ class DemoFactorSettings(bpy.types.PropertyGroup):
         max=4.0,
     )
 
-    def control(self) -> "FactorControl":
+    lock: BoolProperty(
+        name="Lock",
+        description="Keep this factor of the present take when generating again, and fit the factors after it to it",
+    )
+    given: StringProperty(
+        name="Given Motion",
+        description="A motion clip whose track of this factor is kept as it is; the factors after it are fitted to it",
+        subtype="FILE_PATH",
+    )
+
+    def control(self, present_take: str) -> "FactorControl":
         """For the generator. The gain is left to the bake, where it costs no new generation."""
         from .backend.settings import FactorControl
 
-        return FactorControl(guidance=self.guidance, temperature=self.temperature, seed_offset=self.seed_offset)
+        given = bpy.path.abspath(present_take if self.lock else self.given)
+        return FactorControl(self.guidance, self.temperature, seed_offset=self.seed_offset, given=given)
 
     def bake(self, default: "FactorBake") -> "FactorBake":
         """For the bake."""
@@ -128,11 +151,32 @@ class DemoSettings(bpy.types.PropertyGroup):
     seed: IntProperty(
         name="Seed", description="The take: the same seed gives the same motion again", default=0, min=0, max=2**31 - 1
     )
-    style: EnumProperty(name="Style", description="Whose lips to take after", items=_STYLES, default="captured")
+    style: EnumProperty(name="Style", description="Whose lips to take after", items=_STYLES, default="auto")
+    emotion: EnumProperty(
+        name="Emotion", description="What the face expresses beside the words", items=_EMOTIONS, default="auto"
+    )
+    intensity: FloatProperty(
+        name="Intensity",
+        description="How much of the emotion is shown; 0 is neutral",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    prefix: StringProperty(
+        name="Continue From",
+        description="A motion clip that comes right before: the take goes on from its end",
+        subtype="FILE_PATH",
+    )
+    suffix: StringProperty(
+        name="Lead Into",
+        description="A motion clip that comes right after: the take leads into its start",
+        subtype="FILE_PATH",
+    )
     steps: IntProperty(
         name="Steps",
-        description="Evaluations of the model: fewer are faster, but blink less",
-        default=10,
+        description="Evaluations of the model for each factor; more take longer",
+        default=5,
         min=1,
         max=100,
     )
@@ -164,8 +208,17 @@ class DemoSettings(bpy.types.PropertyGroup):
         from .backend.motion.factors import FACTORS
         from .backend.settings import GenerationSettings
 
-        controls = {factor.name: self.factor(factor.name).control() for factor in FACTORS}
-        return GenerationSettings(seed=self.seed, steps=self.steps, device=device, style=self.style, factors=controls)
+        return GenerationSettings(
+            seed=self.seed,
+            steps=self.steps,
+            device=device,
+            style=self.style,
+            emotion=self.emotion,
+            intensity=self.intensity,
+            prefix=bpy.path.abspath(self.prefix),
+            suffix=bpy.path.abspath(self.suffix),
+            factors={factor.name: self.factor(factor.name).control(self.clip_path) for factor in FACTORS},
+        )
 
     def bake_options(self, take: str, start_frame: float) -> "BakeOptions":
         """How a take is baked."""

@@ -95,6 +95,10 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
         fields.use_property_split = True
         fields.use_property_decorate = False
         fields.prop(settings, "style")
+        fields.prop(settings, "emotion")
+        row = fields.row()
+        row.enabled = settings.emotion not in {"auto", "neutral"}
+        row.prop(settings, "intensity")
         fields.prop(settings, "seed")
         job = SESSION.job
         if job is None:
@@ -109,7 +113,7 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
 
 
 def _factor_table(layout: Any, settings: Any, names: Mapping[str, str]) -> None:
-    """One row for each factor with a number for each of `names`, which are properties and their headings."""
+    """One row for each factor with its lock and a number for each of `names`, properties and their headings."""
     table = layout.column(align=True)
     heading = table.row(align=True).split(factor=_LABEL_SHARE)
     heading.label(text="")
@@ -124,10 +128,11 @@ def _factor_table(layout: Any, settings: Any, names: Mapping[str, str]) -> None:
         numbers.enabled = controls.include
         for name in names:
             numbers.prop(controls, name, text="")
+        numbers.prop(controls, "lock", text="", icon="LOCKED" if controls.lock else "UNLOCKED")
 
 
 class DEMO_PT_performance(_DemoPanel, bpy.types.Panel):
-    """How strong each factor is, and which variation of it."""
+    """How strong each factor is, which variation of it, and whether it stays as it is."""
 
     bl_idname = "DEMO_PT_performance"
     bl_parent_id = "DEMO_PT_speech"
@@ -155,6 +160,34 @@ class DEMO_PT_sampling(_DemoPanel, bpy.types.Panel):
         row.use_property_split = True
         row.use_property_decorate = False
         row.prop(settings, "steps")
+
+
+class DEMO_PT_given(_DemoPanel, bpy.types.Panel):
+    """Motion that is there already, and that the take is to fit."""
+
+    bl_idname = "DEMO_PT_given"
+    bl_parent_id = "DEMO_PT_performance"
+    bl_label = "Given Motion"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout: Any = self.layout
+        settings = settings_of(context.scene)
+        column = layout.column(align=True)
+        for factor, label in _FACTOR_LABELS.items():
+            controls = settings.factor(factor)
+            row = column.row(align=True).split(factor=_LABEL_SHARE)
+            row.enabled = not controls.lock
+            row.label(text=f"{label} (locked)" if controls.lock else label)
+            fields = row.row(align=True)
+            fields.prop(controls, "given", text="")
+            fields.operator("demo.use_keys", text="", icon="KEYINGSET").factor = factor
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "prefix")
+        column.prop(settings, "suffix")
 
 
 class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
@@ -198,4 +231,4 @@ class DEMO_PT_setup(_DemoPanel, bpy.types.Panel):
         column.operator("demo.set_up_environment", icon="IMPORT")
 
 
-CLASSES: Final = (DEMO_PT_speech, DEMO_PT_performance, DEMO_PT_sampling, DEMO_PT_take, DEMO_PT_setup)
+CLASSES: Final = (DEMO_PT_speech, DEMO_PT_performance, DEMO_PT_sampling, DEMO_PT_given, DEMO_PT_take, DEMO_PT_setup)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from ..motion.factors import CHANNEL_INDEX, MODEL_FPS, channel_slice
+from ..head.head_model import load_head
+from ..motion.factors import ARKIT_NAMES, CHANNEL_INDEX, CHANNELS, MODEL_FPS, channel_slice
 
 __all__ = ["show_emotion"]
 
@@ -31,6 +32,8 @@ _LIVELINESS: Final = {"sad": 0.6, "angry": 1.3, "happy": 1.2, "surprised": 1.2, 
 """How much larger head and brow motion is than in ordinary speech."""
 
 _NEUTRAL_LIVELINESS: Final = 0.5
+_NEARLY_SHUT: Final = 0.02
+_ARKIT_COLUMNS: Final = [CHANNEL_INDEX[name] for name in ARKIT_NAMES]
 
 
 def show_emotion(
@@ -39,7 +42,7 @@ def show_emotion(
     """A performance (T, 60) that shows an emotion at an intensity of 0..1; None is a neutral face.
 
     The expression swells and ebbs over a second or two, so that a held emotion does not look like a mask. Where the
-    lips shut they stay shut: what parts them is left out there.
+    lips were shut, mouthClose keeps them so against what parts them.
     """
     out = channels.copy()
     lively = _NEUTRAL_LIVELINESS if emotion is None else 1.0 + intensity * (_LIVELINESS.get(emotion, 1.0) - 1.0)
@@ -50,19 +53,22 @@ def show_emotion(
         return out
     swell = gaussian_filter1d(rng.standard_normal(len(out) + 200), 0.7 * MODEL_FPS)[100:-100]
     course = np.clip(0.85 + 0.8 * swell * np.sqrt(0.7 * MODEL_FPS), 0.55, 1.15) * intensity
-    shut = np.clip(1.0 - out[:, CHANNEL_INDEX["jawOpen"]] / 0.05, 0.0, 1.0) + (
-        out[:, CHANNEL_INDEX["mouthClose"]] > 0.8 * out[:, CHANNEL_INDEX["jawOpen"]]
-    )
+    shut = np.clip(1.0 - _aperture(out) / _NEARLY_SHUT, 0.0, 1.0)
     for stem, value in _PROTOTYPES[emotion].items():
         for name in (stem, f"{stem}Left", f"{stem}Right"):
             if name in CHANNEL_INDEX:
-                parts_lips = stem in ("mouthUpperUp", "mouthStretch")
-                add = value * course * (1.0 - np.clip(shut, 0.0, 1.0) if parts_lips else 1.0)
                 column = CHANNEL_INDEX[name]
                 # What is there already leaves less room: 1 - (1 - a)(1 - b).
-                out[:, column] = 1.0 - (1.0 - out[:, column]) * (1.0 - np.clip(add, 0.0, 1.0))
+                out[:, column] = 1.0 - (1.0 - out[:, column]) * (1.0 - np.clip(value * course, 0.0, 1.0))
     for side in ("Left", "Right"):
         blink = out[:, CHANNEL_INDEX[f"eyeBlink{side}"]]
         out[:, CHANNEL_INDEX[f"eyeWide{side}"]] *= 1.0 - blink
     out[:, CHANNEL_INDEX["headPitch"]] += np.radians(_HEAD_PITCH_DEGREES.get(emotion, 0.0)) * course
-    return out.astype(np.float32)
+    jaw = np.zeros((1, len(CHANNELS)), np.float32)
+    jaw[0, CHANNEL_INDEX["jawOpen"]] = 1.0
+    out[:, CHANNEL_INDEX["mouthClose"]] += shut * _aperture(out) / _aperture(jaw)
+    return np.clip(out, -1.2, 1.0).astype(np.float32)
+
+
+def _aperture(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    return load_head().aperture(channels[:, _ARKIT_COLUMNS])

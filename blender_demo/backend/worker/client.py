@@ -8,7 +8,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
@@ -199,6 +199,18 @@ class _LeftByItselfError(WorkerError):
     """The child's idle time ran out just as a job came."""
 
 
+def _with_whole_takes(settings: GenerationSettings) -> GenerationSettings:
+    """The same settings with absolute paths of the takes they name. Raises ClipError unless all of them can be read."""
+
+    def whole(take: str) -> str:
+        if take:
+            MotionClip.load(Path(take))
+        return take and str(Path(take).absolute())
+
+    factors = {name: replace(control, given=whole(control.given)) for name, control in settings.factors.items()}
+    return replace(settings, prefix=whole(settings.prefix), suffix=whole(settings.suffix), factors=factors)
+
+
 class JobState(Enum):
     """WAITING for the worker to be free, STARTING it, RUNNING; the other three are final."""
 
@@ -212,6 +224,8 @@ class JobState(Enum):
 
 class GenerationJob:
     """One take in the making. Driven by `step` from a timer or by `run`, with the same result.
+
+    Raises ClipError at once if the settings name a take that is missing or damaged.
 
     stage, progress (0..1, never falling): what to show. notes: sentences for the artist. timings: seconds by stage.
     peak_memory_bytes: of the worker so far, 0 where unknown. clip, error: the outcome.
@@ -227,7 +241,7 @@ class GenerationJob:
     ) -> None:
         self.worker = worker
         self.audio = Path(audio).absolute()
-        self.settings = settings
+        self.settings = _with_whole_takes(settings)
         self.start_s = start_s
         self.duration_s = duration_s
         self.state = JobState.WAITING
