@@ -56,6 +56,7 @@ class PerformerTake:
     """One take: the stretch of it that has both sound and motion.
 
     utterance: its `captured` holds one row per frame of the features, and the channels of `factors`: those that move.
+    sound: the whole recording, of which the utterance is the stretch that begins at motion frame `first_frame`.
     offset_s: at which second of the sound the motion was taken to begin.
     estimated_offset_s: where jaw and loudness agree best, with their correlation there as `agreement`.
     notes: sentences about what is missing or doubtful.
@@ -63,6 +64,8 @@ class PerformerTake:
 
     utterance: Utterance
     factors: tuple[str, ...]
+    sound: Path
+    first_frame: int
     offset_s: float
     estimated_offset_s: float
     agreement: float
@@ -133,8 +136,16 @@ def _take(sound: Path, motion: Path, corpus: str, split: str, offset_ms: float |
     utterance = Utterance(
         corpus, sound.stem, split, _cut(features, first, last), None, Captured(names, values, MODEL_FPS)
     )
-    factors = tuple(f.name for f in moving)
-    return PerformerTake(utterance, factors, offset_s, float(offsets[best]), float(agreements[best]), tuple(notes))
+    return PerformerTake(
+        utterance,
+        factors=tuple(f.name for f in moving),
+        sound=sound,
+        first_frame=first,
+        offset_s=offset_s,
+        estimated_offset_s=float(offsets[best]),
+        agreement=float(agreements[best]),
+        notes=tuple(notes),
+    )
 
 
 def offset_agreements(clip: MotionClip, features: Features) -> tuple[Floats, Floats]:
