@@ -31,8 +31,11 @@ from matplotlib import pyplot
 __all__ = ["TrainingLoop", "cosine_rate", "first_process_first", "join_processes"]
 
 
-def cosine_rate(peak: float, steps: int, warmup: int = 150) -> Callable[[int], float]:
-    """Learning rate by step: linear warm-up, then half a cosine down to a hundredth of the peak."""
+def cosine_rate(peak: float, steps: int) -> Callable[[int], float]:
+    """Learning rate by step: linear warm-up over 150 steps, or a tenth of a short run, then half a cosine down to a
+    hundredth of the peak.
+    """
+    warmup = min(150, steps // 10)
 
     def rate(step: int) -> float:
         if step < warmup:

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import soundfile
@@ -67,6 +67,7 @@ _VOWELS: Final = frozenset(phone for phone in PHONES if phone[0] in "AEIOU")
 _STOPS: Final = frozenset({"P", "B", "T", "D", "K", "G", "CH", "JH"})
 _LIQUIDS_AND_NASALS: Final = tuple("lɫɭʎɹrɾɽwjʲmnɲŋɴ")
 _QUIET: Final = 0.02  # of the loud parts' peaks
+_DRY: Final = "\x011H "  # espeak-ng's command for the least echo: some variants' own fills the closures
 _CLOSURE_S: Final = 0.06  # espeak-ng marks stops at their burst; the silence before it, up to this, is their closure
 _VOWEL_START_S: Final = 0.02  # espeak-ng marks a vowel after a liquid or nasal when its beginning is over
 _SHORTEST_S, _LONGEST_S = 2.5, 6.0
@@ -159,13 +160,12 @@ class Espeak:
         """voice: file of a language, "+", a variant; rate in words per minute, pitch and range 0..100, gap in 10 ms."""
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise DemoError(f"espeak-ng has no voice {voice}. Install the Debian package espeak-ng-data, version 1.51.")
-        for parameter, value in ((1, rate), (3, pitch), (4, pitch_range), (7, word_gap)):
+        for parameter, value in ((1, rate), (3, pitch), (4, pitch_range), (7, word_gap)):  # espeak_PARAMETER
             self._library.espeak_SetParameter(parameter, value, 0)
         self._samples.clear()
         self._marks.clear()
-        utf8, characters = 1, 1
-        data = text.encode()
-        self._library.espeak_Synth(data, len(data) + 1, 0, characters, 0, utf8, None, None)
+        data, by_character, utf8 = (_DRY + text).encode(), 1, 1
+        self._library.espeak_Synth(data, len(data) + 1, 0, by_character, 0, utf8, None, None)
         self._library.espeak_Synchronize()
         samples = np.concatenate([np.zeros(0, np.int16), *self._samples]) / np.float32(32768)
         segments = [
@@ -174,12 +174,12 @@ class Espeak:
         ]
         return Speech(resample_poly(samples, SAMPLE_RATE, self._rate).astype(np.float32), tuple(segments))
 
-    def _collect(self, wave, count: int, events) -> int:
-        phoneme = 7
+    def _collect(self, wave: Any, count: int, events: Any) -> int:
+        end_of_list, phoneme = 0, 7
         if wave and count:
             self._samples.append(np.ctypeslib.as_array(wave, (count,)).copy())
         for event in events:
-            if event.type == 0:
+            if event.type == end_of_list:
                 return 0
             if event.type == phoneme:
                 name = unicodedata.normalize("NFC", event.id.string.decode())
@@ -230,7 +230,9 @@ def read_languages() -> dict[str, Language]:
 
 
 def synthesize(out: Path, clips: int, seed: int) -> None:
-    """Write clips of 2.5 to 6 s; the same seed writes the same clips. A fifth are flite's, half of all are English."""
+    """Write clips of 2.5 to 6 s. A fifth are flite's, half of all are English. In a new process the same seed writes
+    the same clips.
+    """
     out.mkdir(parents=True, exist_ok=True)
     espeak, flite = Espeak(seed), Flite()
     languages = list(read_languages().values())
@@ -274,7 +276,7 @@ def _espeak_segments(
         if name in _ESPEAK_CONTINUES:
             phones = ["SIL" if quiet[start:end].sum() >= (end - start) / 2 else segments[-1][0]]
         else:
-            phones = ESPEAK_PHONES[name.removesuffix("ʲ") or name].split()  # palatalized: the same to the eye
+            phones = _arpabet(name)
         if phones[0] in _STOPS:
             _give_closure(segments, start, quiet, rate)
         elif phones[0] in _VOWELS and i and marks[i - 1][0] in _LIQUIDS_AND_NASALS:
@@ -283,6 +285,13 @@ def _espeak_segments(
         bounds = [heard + (end - heard) * part // len(phones) for part in range(len(phones) + 1)]
         segments += [part for part in zip(phones, bounds, bounds[1:], strict=False) if part[2] > part[1]]
     return [segment for segment in segments if segment[2] > segment[1]]
+
+
+def _arpabet(name: str) -> list[str]:
+    plain = name.removesuffix("ʲ") or name  # a palatalized consonant looks like the plain one
+    if plain not in ESPEAK_PHONES:
+        raise DemoError(f"espeak-ng spoke a phone {name!r} that ESPEAK_PHONES does not know. Add it to that table.")
+    return ESPEAK_PHONES[plain].split()
 
 
 def _give_closure(segments: list[tuple[str, int, int]], burst: int, quiet: NDArray[np.bool_], rate: int) -> None:

@@ -76,6 +76,14 @@ def test_training_lowers_the_loss_and_leaves_the_averaged_weights(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
 
 
+@pytest.mark.parametrize(("steps", "warmup"), [(5000, 150), (300, 30), (1, 0)])
+def test_the_rate_warms_up_and_falls_to_a_hundredth(steps, warmup):
+    rates = [cosine_rate(2.0, steps)(step) for step in range(steps + 1)]
+    assert int(np.argmax(rates)) in (max(0, warmup - 1), warmup)
+    assert max(rates) == 2.0
+    assert rates[-1] == pytest.approx(0.02)
+
+
 def test_autocast_computes_in_bfloat16_and_keeps_weights_in_single_precision(tmp_path):
     seen = []
     network = nn.Linear(4, 1)
