@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from .backend.settings import FactorControl, GenerationSettings
     from .scene.plan import BakeOptions, FactorBake
 
-__all__ = ["CLASSES", "DemoFactorSettings", "DemoSettings", "settings_of"]
+__all__ = ["CLASSES", "FACTOR_LABELS", "DemoFactorSettings", "DemoSettings", "settings_of"]
 
+FACTOR_LABELS: Final = {"lip": "Lips", "pose": "Head", "eyes": "Eyes", "expression": "Expression"}
+"""The factors in an artist's words."""
 
 _STYLES: Final = (
     ("auto", "Auto", "What suits the recording"),

@@ -6,8 +6,15 @@
 
 from typing import Final
 
-from . import bake, doctor, generate, head, set_up_environment
+from . import bake, doctor, generate, given, head, set_up_environment
 
 __all__ = ["CLASSES"]
 
-CLASSES: Final = (*generate.CLASSES, *bake.CLASSES, *head.CLASSES, *doctor.CLASSES, *set_up_environment.CLASSES)
+CLASSES: Final = (
+    *generate.CLASSES,
+    *given.CLASSES,
+    *bake.CLASSES,
+    *head.CLASSES,
+    *doctor.CLASSES,
+    *set_up_environment.CLASSES,
+)

@@ -6,8 +6,8 @@ from typing import Any, Final
 import bpy
 
 from ..backend.errors import DemoError, JobCancelled
-from ..properties import settings_of
-from .report import redraw, report_bake, status
+from ..properties import FACTOR_LABELS, settings_of
+from .report import missing, redraw, report_bake, status
 from .session import SESSION
 
 __all__ = ["CLASSES"]
@@ -29,18 +29,13 @@ class DEMO_OT_generate(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
         settings = settings_of(context.scene)
-        if SESSION.busy:
-            reason = "A take is being generated"
-        elif settings.character is None:
-            reason = "Pick a character first"
-        elif not settings.character_ready:
-            reason = settings.character_status or "Pick the character again"
-        elif not (settings.strip if settings.source == "STRIP" else settings.audio_path):
-            reason = "Choose a recording first"
-        else:
-            return True
-        cls.poll_message_set(reason)
-        return False
+        reason = "A take is being generated" if SESSION.busy else missing(settings)
+        locked = [label for factor, label in FACTOR_LABELS.items() if settings.factor(factor).lock]
+        if not reason and locked and not settings.clip_path:
+            reason = f"{locked[0]}: locked, but there is no take yet. Unlock, or choose a take"
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Start the job and let Blender go on."""

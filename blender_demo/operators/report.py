@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How operators speak to the artist."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 if TYPE_CHECKING:
     from ..scene.bake import BakeReport
 
-__all__ = ["redraw", "report_bake", "status"]
+__all__ = ["missing", "redraw", "report_bake", "status"]
+
+
+def missing(settings: Any) -> str:
+    """What has to be chosen before there can be a take; empty where nothing is."""
+    if settings.character is None:
+        return "Pick a character first"
+    if not settings.character_ready:
+        return settings.character_status or "Pick the character again"
+    if not (settings.strip if settings.source == "STRIP" else settings.audio_path):
+        return "Choose a recording first"
+    return ""
 
 
 def report_bake(operator: bpy.types.Operator, report: "BakeReport") -> None:

@@ -2,6 +2,7 @@
 """What the operators do with takes: from the panel's settings to an order, and from the clip to the baked character."""
 
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from ..scene.actions import active_paths, own_tracks, push_down
 from ..scene.bake import BakeOptions, BakeReport, bake, remove_bake
 from ..scene.character import Character, IdRef, find_character, override_meshes
 from ..scene.detect import detect_character
+from ..scene.read_keys import KeyedTrack, read_keys
 from ..scene.strips import Heard, add_sound, heard, sound_strip
 from .session import SESSION
 
@@ -30,6 +32,7 @@ __all__ = [
     "push_down_of_picked",
     "remove_takes_of_picked",
     "start_take",
+    "use_keys",
 ]
 
 _FOLDER: Final = "demo_takes"
@@ -107,7 +110,7 @@ class Take:
         clip, order = self.job.clip, self.order
         if clip is None:
             raise self.job.error or WorkerError("The generation ended without a result.")
-        path = _keep(clip, order)
+        path = _keep(clip, f"{order.bake.take}_seed{order.generation.seed}")
         picked, scene = order.character.resolve(), order.scene.resolve()
         if picked is None or scene is None:
             raise BakeError(f"'{order.character.name}' is no longer there. The take was kept as {path}.")
@@ -142,6 +145,21 @@ def bake_again(scene: Any) -> BakeReport:
     return bake(_as_heard(clip, settings.clip_speed), character, detect_character(character), options, scene)
 
 
+def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
+    """Keep what animates a factor of the picked character now as a clip, and give it to the takes to come.
+
+    Raises DemoError, with the scene unchanged.
+    """
+    scene: Any = context.scene
+    recording, character = _recording(scene, context), picked_character(scene)
+    track = read_keys(character, detect_character(character), factor, scene, recording.start_frame, recording.speed)
+    path = _keep(track.clip, f"{bpy.path.clean_name(recording.name)}_{factor}_keys")
+    controls = settings_of(scene).factor(factor)
+    controls.given, controls.lock = str(path), False
+    controls.include = controls.include and not track.is_artists
+    return track
+
+
 def remove_takes_of_picked(scene: Any) -> int:
     """Remove all takes from the picked character; the number of strips removed. Raises RigError."""
     return remove_bake(picked_character(scene))
@@ -166,17 +184,21 @@ def _as_heard(clip: MotionClip, speed: float) -> MotionClip:
     return replace(clip, fps=clip.fps * speed)
 
 
-def _keep(clip: MotionClip, order: TakeOrder) -> Path:
+def _keep(clip: MotionClip, name: str) -> Path:
     """Save the clip beside the scene, or in the add-on's own folder where that is not possible."""
-    name = f"{order.bake.take}_seed{order.generation.seed}.npz"
     if bpy.data.filepath:
         folder = Path(bpy.data.filepath).parent / _FOLDER
         try:
             folder.mkdir(exist_ok=True)
-            clip.save(folder / name)
-            return folder / name
+            return _save_anew(clip, folder, name)
         except (OSError, ClipError):
             pass  # a folder that may not be written to, as on a file server
-    path = compat.cache_folder(PACKAGE, "takes") / name
+    return _save_anew(clip, compat.cache_folder(PACKAGE, "takes"), name)
+
+
+def _save_anew(clip: MotionClip, folder: Path, name: str) -> Path:
+    """Save under a name that no clip has yet: undo and locks go back to earlier ones."""
+    names = (f"{name}.npz" if number == 1 else f"{name}_{number}.npz" for number in count(1))
+    path = next(folder / free for free in names if not (folder / free).exists())
     clip.save(path)
     return path

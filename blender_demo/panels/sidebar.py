@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import bpy
 
 from ..operators.session import SESSION
-from ..properties import settings_of
+from ..properties import FACTOR_LABELS, settings_of
 
 __all__ = ["CLASSES"]
 
@@ -19,7 +19,6 @@ _STAGES: Final = {
     "flow": "Performing",
     "decode": "Shaping the face",
 }
-_FACTOR_LABELS: Final = {"lip": "Lips", "pose": "Head", "eyes": "Eyes", "expression": "Expression"}
 _CHARACTER_PX: Final = 7.0
 """Average width of a letter at interface scale 1."""
 
@@ -120,15 +119,16 @@ def _factor_table(layout: Any, settings: Any, names: Mapping[str, str]) -> None:
     columns = heading.row(align=True)
     for title in names.values():
         columns.label(text=title)
-    for factor, label in _FACTOR_LABELS.items():
+    for factor, label in FACTOR_LABELS.items():
         controls = settings.factor(factor)
         row = table.row(align=True).split(factor=_LABEL_SHARE, align=True)
         row.prop(controls, "include", text=label)
-        numbers = row.row(align=True)
+        cell = row.row(align=True)
+        numbers = cell.row(align=True)
         numbers.enabled = controls.include
         for name in names:
             numbers.prop(controls, name, text="")
-        numbers.prop(controls, "lock", text="", icon="LOCKED" if controls.lock else "UNLOCKED")
+        cell.prop(controls, "lock", text="", icon="LOCKED" if controls.lock else "UNLOCKED")
 
 
 class DEMO_PT_performance(_DemoPanel, bpy.types.Panel):
@@ -175,7 +175,7 @@ class DEMO_PT_given(_DemoPanel, bpy.types.Panel):
         layout: Any = self.layout
         settings = settings_of(context.scene)
         column = layout.column(align=True)
-        for factor, label in _FACTOR_LABELS.items():
+        for factor, label in FACTOR_LABELS.items():
             controls = settings.factor(factor)
             row = column.row(align=True).split(factor=_LABEL_SHARE)
             row.enabled = not controls.lock

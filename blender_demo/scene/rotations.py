@@ -10,7 +10,17 @@ import numpy as np
 from mathutils import Euler, Quaternion
 from numpy.typing import NDArray
 
-__all__ = ["NEUTRAL", "ROTATION_PATHS", "conjugate_by", "continuous", "from_angles", "multiply", "power", "to_mode"]
+__all__ = [
+    "NEUTRAL",
+    "ROTATION_PATHS",
+    "conjugate_by",
+    "continuous",
+    "from_angles",
+    "multiply",
+    "power",
+    "to_angles",
+    "to_mode",
+]
 
 ROTATION_PATHS: Final = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
 """RNA property for each rotation mode; every other mode is an Euler order."""
@@ -43,6 +53,15 @@ def from_angles(
     """
     yaw, pitch, roll = (np.asarray(angle, np.float64) for angle in (yaw_rad, pitch_rad, roll_rad))
     return multiply(_about(1, -yaw), multiply(_about(0, pitch), _about(2, roll)))
+
+
+def to_angles(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Yaw, pitch and roll (T, 3) of rotations (T, 4) in the head frame: the inverse of `from_angles`."""
+    w, x, y, z = quaternions.T
+    yaw = -np.arctan2(2.0 * (x * z + w * y), 1.0 - 2.0 * (x * x + y * y))
+    pitch = np.arcsin(np.clip(2.0 * (w * x - y * z), -1.0, 1.0))
+    roll = np.arctan2(2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z))
+    return np.stack([yaw, pitch, roll], axis=1)
 
 
 def power(quaternions: NDArray[np.float64], share: float) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from blender_demo.backend.motion.factors import (
     channel_slice,
     gaze_from_eye_look,
 )
+from blender_demo.backend.motion.livelink import read_live_link
 from blender_demo.backend.training.coarticulation import CoarticulationTeacher, close_lips
 from blender_demo.backend.training.prosody_motion import STATISTICS, speech_activity, stochastic_motion
 from blender_demo.backend.training.targets import silent_performances
@@ -107,3 +108,35 @@ def test_silent_rooms_have_resting_lips_and_living_eyes():
     for performance in silent_performances(4, 20.0, np.random.default_rng(0)):
         assert performance.channels[:, channel_slice("lip")].max() == 0
         assert performance.channels[:, channel_slice("eyes")].std() > 0.01
+
+
+def eye_statistics(lids: np.ndarray, gaze: np.ndarray, fps: float) -> dict[str, float]:
+    """Blinks a minute, their median width at half depth (ms, long closures left out), spread of gaze (degrees),
+    saccades a second.
+    """
+    edges = np.diff(np.concatenate([[0], (lids > 0.5).astype(int), [0]]))
+    widths = (np.flatnonzero(edges < 0) - np.flatnonzero(edges > 0)) / fps
+    fast = np.degrees(np.linalg.norm(np.diff(gaze, axis=0), axis=1)) * fps > 60.0
+    minutes = len(lids) / fps / 60.0
+    return {
+        "blinks a minute": len(widths) / minutes,
+        "blink ms": float(np.median(widths[widths < 0.5])) * 1000.0,
+        "gaze degrees": float(np.degrees(gaze.std(axis=0)).mean()),
+        "saccades a second": float((fast[1:] & ~fast[:-1]).sum()) / minutes / 60.0,
+    }
+
+
+def test_eyes_of_the_teacher_behave_as_captured_ones_do(shared_data):
+    """Two recordings of one person are no norm: each statistic must lie within a factor of two of their range."""
+    captured = []
+    for path in sorted((shared_data / "livelink").glob("*.csv")):
+        clip = read_live_link(path)
+        captured.append(
+            eye_statistics(clip["eyeBlinkLeft"], np.stack([clip["gazeYaw"], clip["gazePitch"]], 1), clip.fps)
+        )
+    rng = np.random.default_rng(0)
+    taught = stochastic_motion(extract(rng.standard_normal(SAMPLE_RATE * 240).astype(np.float32) * 0.1), rng)
+    gaze = taught[:, [CHANNEL_INDEX["gazeYaw"], CHANNEL_INDEX["gazePitch"]]]
+    for name, value in eye_statistics(taught[:, CHANNEL_INDEX["eyeBlinkLeft"]], gaze, MODEL_FPS).items():
+        low, high = (pick(figures[name] for figures in captured) for pick in (min, max))
+        assert low / 2 <= value <= high * 2, (name, value, low, high)

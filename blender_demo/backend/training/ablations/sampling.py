@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drawing motion from a model of any variant. For ours it is `flow/sampler.py` to the bit."""
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from ...flow.model import CONTEXT, NO_STYLE, Given, Guide, VectorField
+from ...flow.sampler import Known, _noise, emotion_vector, solver_times
+from ...motion.factors import FACTORS, LATENT_DIM, latent_slice
+from ...settings import AUTO, GenerationSettings
+from .variants import ALL, Model, columns, cosine_schedule
+
+__all__ = ["sample"]
+
+_CLIP: Final = 4.0
+"""Bound of the motion that a diffusion step foresees, in standard deviations: without it, few steps diverge."""
+
+_FIRST: Final = 0.01
+"""Time of the first diffusion step; at 0 there is no signal to tell the noise from."""
+
+
+@torch.no_grad()
+def sample(
+    model: Model,
+    audio: Tensor,
+    settings: GenerationSettings,
+    known: Known | None = None,
+    euler: bool = False,
+    only: Iterable[str] = (ALL, *CONTEXT),
+) -> Tensor:
+    """Normalized latents (T, 42) for audio conditions (T, CONDITION_DIM); factors without a field stay at 0.
+
+    euler: steps of first order instead of Adams and Bashforth's second. only: fields to draw.
+    """
+    guide = Guide(audio[None], torch.tensor([NO_STYLE]), emotion_vector(AUTO, 1.0)[None])
+    offset, spread, beside = model.frame(model.prior(guide))
+    known = known or Known(audio.new_zeros(len(audio), LATENT_DIM), audio.new_zeros(len(audio), len(FACTORS)))
+    sizes = torch.tensor([f.latent_dim for f in FACTORS])
+    is_known = known.is_known.repeat_interleave(sizes, dim=1)[None]
+    goals = ((known.latents - offset) / spread) * is_known
+    for name in model.fields:
+        if name not in only:
+            continue
+        own, followed = columns(name), CONTEXT.get(name)
+        along = beside if name in ("lip", ALL) else goals[..., latent_slice(followed) if followed else slice(0)]
+        given = Given(goals[..., own], is_known[..., own] if name == ALL else is_known[..., own][..., :1])
+        predict = _predictor(model.fields[name], guide, along, given, settings.control(FACTORS[0].name).guidance)
+        drawn = _solve(predict, _first_noise(name, len(audio), settings)[None], settings, model.path, euler)
+        goals[..., own] = torch.where(is_known[..., own] > 0, goals[..., own], drawn)
+    return (offset + spread * goals)[0]
+
+
+def _first_noise(name: str, frames: int, settings: GenerationSettings) -> Tensor:
+    names = [f.name for f in FACTORS] if name == ALL else [name]
+    return torch.cat([_noise(each, frames, settings) for each in names], dim=-1)
+
+
+def _predictor(
+    field: VectorField, guide: Guide, beside: Tensor, given: Given, strength: float
+) -> Callable[[Tensor, float], Tensor]:
+    def predict(state: Tensor, t: float) -> Tensor:
+        time = torch.tensor([t])
+        heard = field(state, time, guide, beside, given, torch.tensor([True]))
+        if strength == 1.0:
+            return heard
+        unheard = field(state, time, guide, beside, given, torch.tensor([False]))
+        return unheard + strength * (heard - unheard)
+
+    return predict
+
+
+def _solve(
+    predict: Callable[[Tensor, float], Tensor], state: Tensor, settings: GenerationSettings, path: str, euler: bool
+) -> Tensor:
+    times = solver_times(settings.steps, settings.grid)
+    if path == "diffusion":
+        for t, following in pairwise([_FIRST, *times[1:]]):
+            state = _denoise(predict(state, t), state, t, following)
+        return state
+    last, last_length = None, 0.0
+    for t, following in pairwise(times):
+        slope, length = predict(state, t), following - t
+        ahead = slope if last is None or euler else slope + 0.5 * length / last_length * (slope - last)
+        state = state + length * ahead
+        last, last_length = slope, length
+    return state
+
+
+def _denoise(noise: Tensor, state: Tensor, t: float, following: float) -> Tensor:
+    """One step of DDIM (Song et al., arXiv 2010.02502, eq. 12 with sigma = 0)."""
+    (signal, noise_scale), (next_signal, next_noise) = cosine_schedule(t), cosine_schedule(following)
+    foreseen = ((state - noise_scale * noise) / signal).clamp(-_CLIP, _CLIP)
+    return next_signal * foreseen + next_noise * noise
