@@ -17,10 +17,12 @@ from . import rotations
 from .character import Character, shape_keys
 from .rig_profile import RigProfile, RotationBinding
 
-__all__ = ["BakeOptions", "FactorBake", "Plan", "Samples", "make_plan"]
+__all__ = ["EYE_LOOK", "BakeOptions", "FactorBake", "Plan", "Samples", "make_plan", "rotation_property"]
 
 _FACTOR_OF: Final = {channel: factor.name for factor in FACTORS for channel in factor.channels}
-_EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
+EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
+"""Channels of the gaze on characters whose eyes do not turn, in channel order."""
+
 _ROTATION_TOLERANCE: Final = 0.25
 """Key tolerance of rotations over that of shape keys: a quarter of 0.002 in a quaternion is 0.06 degrees."""
 
@@ -137,13 +139,13 @@ def _channels(clip: MotionClip, options: BakeOptions) -> dict[str, NDArray[np.fl
     """
     values = {name: clip[name] for name in clip.names if name in LIMITS}
     gaze = ("gazeYaw", "gazePitch")
-    if not set(gaze) & set(values) and set(_EYE_LOOK) <= set(values):
+    if not set(gaze) & set(values) and set(EYE_LOOK) <= set(values):
         values.update(
-            zip(gaze, gaze_from_eye_look(np.stack([values[name] for name in _EYE_LOOK], axis=1)).T, strict=True)
+            zip(gaze, gaze_from_eye_look(np.stack([values[name] for name in EYE_LOOK], axis=1)).T, strict=True)
         )
-    elif set(gaze) <= set(values) and not set(_EYE_LOOK) & set(values):
+    elif set(gaze) <= set(values) and not set(EYE_LOOK) & set(values):
         values.update(
-            zip(_EYE_LOOK, eye_look_from_gaze(np.stack([values[name] for name in gaze], axis=1)).T, strict=True)
+            zip(EYE_LOOK, eye_look_from_gaze(np.stack([values[name] for name in gaze], axis=1)).T, strict=True)
         )
     gains = {name: options.factors.get(_FACTOR_OF[name], FactorBake()).gain for name in values}
     return {name: np.clip(gains[name] * channel, *LIMITS[name]) for name, channel in values.items()}
@@ -166,24 +168,28 @@ def _is_driven(block: Any, path: str) -> bool:
 def _rotation_samples(
     obj: bpy.types.Object, binding: RotationBinding, angles: NDArray[np.float64], tolerance: float
 ) -> list[Samples]:
-    """The rotation property of a bone or object, by component. Angles are (T, 4) quaternions in the head frame.
+    """The rotation property of a bone or object, by component. Angles are (T, 4) quaternions in the head frame."""
+    path, mode = rotation_property(obj, binding)
+    turned = rotations.conjugate_by(rotations.power(angles, binding.share), np.array(binding.frame).reshape(3, 3))
+    columns = rotations.to_mode(turned, mode).T
+    neutral = rotations.NEUTRAL.get(mode, (0.0, 0.0, 0.0))
+    return [Samples(path, i, column, tolerance * _ROTATION_TOLERANCE, neutral[i]) for i, column in enumerate(columns)]
+
+
+def rotation_property(obj: bpy.types.Object, binding: RotationBinding) -> tuple[str, str]:
+    """RNA path and rotation mode of what turns with a binding. Raises BakeError where it cannot turn.
 
     A bone turns around its rest pose. An object turns by its delta rotation, so that its own stays the artist's.
     """
-    turned = rotations.conjugate_by(rotations.power(angles, binding.share), np.array(binding.frame).reshape(3, 3))
     if binding.bone:
         bone = obj.pose.bones.get(binding.bone) if obj.pose is not None else None
         if bone is None:
             raise BakeError(f"'{obj.name}' has no bone '{binding.bone}' any more. Detect the character again.")
         mode = bone.rotation_mode
-        path = bone.path_from_id(rotations.ROTATION_PATHS.get(mode, "rotation_euler"))
-    else:
-        mode = obj.rotation_mode
-        if mode == "AXIS_ANGLE":
-            raise BakeError(
-                f"'{obj.name}' rotates by axis and angle, which has no delta. Set its rotation mode to Quaternion."
-            )
-        path = f"delta_{rotations.ROTATION_PATHS.get(mode, 'rotation_euler')}"
-    columns = rotations.to_mode(turned, mode).T
-    neutral = rotations.NEUTRAL.get(mode, (0.0, 0.0, 0.0))
-    return [Samples(path, i, column, tolerance * _ROTATION_TOLERANCE, neutral[i]) for i, column in enumerate(columns)]
+        return bone.path_from_id(rotations.ROTATION_PATHS.get(mode, "rotation_euler")), mode
+    mode = obj.rotation_mode
+    if mode == "AXIS_ANGLE":
+        raise BakeError(
+            f"'{obj.name}' rotates by axis and angle, which has no delta. Set its rotation mode to Quaternion."
+        )
+    return f"delta_{rotations.ROTATION_PATHS.get(mode, 'rotation_euler')}", mode

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From what animates a character back to the channels of one factor: the inverse of `plan`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,12 +17,13 @@ from . import rotations
 from .actions import TRACK_PREFIX, active_paths, nla_paths, own_tracks
 from .bake import scene_fps
 from .character import Character, shape_keys
+from .plan import EYE_LOOK, rotation_property
 from .rig_profile import KeyBinding, RigProfile, RotationBinding
 
 __all__ = ["KeyedTrack", "read_keys"]
 
 _ROLES: Final = {"pose": ("neck", "head"), "eyes": ("eye",)}
-"""What turns with a factor; a neck before the head that it carries."""
+"""What turns with a factor; the neck before the head that it carries."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,26 @@ class KeyedTrack:
 
 @dataclass(frozen=True)
 class _Source:
-    """A binding with the data-block and the RNA path that it drives."""
+    """What a binding drives: the property at `path` of a data-block, in a rotation mode if it turns."""
 
     binding: KeyBinding | RotationBinding
     block: Any
     path: str
+    mode: str = ""
 
     @property
     def is_artists(self) -> bool:
         """Whether something that this add-on did not make animates it."""
         animation = self.block.animation_data
-        drivers = {driver.data_path for driver in animation.drivers} if animation else set()
-        return self.path in drivers | {path for path, _ in active_paths(self.block) | nla_paths(self.block)}
+        if animation is None:
+            return False
+        active = set() if animation.use_tweak_mode else active_paths(self.block)
+        drivers = {driver.data_path for driver in animation.drivers}
+        return self.path in drivers | {path for path, _ in active | nla_paths(self.block)}
+
+    def values(self) -> NDArray[np.float64]:
+        """Now, (n,)."""
+        return np.atleast_1d(np.array(self.block.path_resolve(self.path), np.float64))
 
 
 def read_keys(
@@ -59,47 +68,102 @@ def read_keys(
 ) -> KeyedTrack:
     """What a factor of the character does from `start_frame` to the end of the scene.
 
-    The artist's own keys come before those of takes: if there are any, takes are left out. speed: how much faster than
-    recorded the voice plays; the clip goes with the recording. Raises RigError where nothing animates the factor.
+    The artist's own keys and drivers come before takes: where there are any, the takes are left out. speed: how much
+    faster than recorded the voice plays; the clip goes with the recording. Raises RigError where nothing animates the
+    factor, or where the profile cannot be read backwards.
     """
     count = int(np.floor(scene.frame_end - start_frame)) + 1
     if count < 1:
-        raise RigError(f"The voice begins on frame {start_frame:g}, but the scene ends on {scene.frame_end}. Extend it.")
+        raise RigError(
+            f"The voice begins on frame {start_frame:g}, but the scene ends on {scene.frame_end}. Extend it."
+        )
     sources = _sources(character, profile, factor)
     is_artists = any(source.is_artists for source in sources)
     blocks = {source.block for source in sources}
     takes = [t for block in blocks for t in own_tracks(block) if t.name.split(".")[0] == TRACK_PREFIX + factor]
     if not is_artists and not takes:
         raise RigError(f"Nothing animates the {factor} of '{character.name}'. Key it first, or choose a motion clip.")
-    with _frame_kept(scene), _muted(takes if is_artists else []):
-        values = _sample(sources, scene, start_frame + np.arange(count))
-    channels = _channels(factor, {source.binding: v for source, v in zip(sources, values, strict=True)})
+    frames = start_frame + np.arange(count)
+    with _without(takes if is_artists else [], scene):
+        values = [np.stack(column) for column in zip(*_rows(sources, scene, frames), strict=True)]
+    channels = _channels(list(zip(sources, values, strict=True)))
     names = FACTORS[FACTOR_INDEX[factor]].channels
-    low, high = np.array([LIMITS[name] for name in names]).T
-    columns = np.stack([channels.get(name, np.zeros(count)) for name in names], axis=1)
-    clip = MotionClip(scene_fps(scene) / speed, np.clip(columns, low, high).astype(np.float32), names)
-    return KeyedTrack(clip, is_artists)
+    columns = [np.clip(channels.get(name, np.zeros(count)), *LIMITS[name]) for name in names]
+    return KeyedTrack(
+        MotionClip(scene_fps(scene) / speed, np.stack(columns, axis=1).astype(np.float32), names), is_artists
+    )
 
 
 def _sources(character: Character, profile: RigProfile, factor: str) -> list[_Source]:
-    """What carries a factor: one shape key for each channel, though several meshes may have it, and what turns."""
-    names, found = FACTORS[FACTOR_INDEX[factor]].channels, []
-    keys = {binding.channel: binding for binding in reversed(profile.keys) if binding.channel in names}
-    if len({(binding.object, binding.key) for binding in keys.values()}) < len(keys) or any(
-        binding.gain == 0.0 for binding in keys.values()
-    ):
-        raise RigError(f"Shape keys of '{character.name}' stand for several channels, so they cannot be read back.")
-    for binding in keys.values():
-        mesh = character.object(binding.object)
-        block = shape_keys(mesh).key_blocks.get(binding.key) if mesh is not None else None
+    """What carries a factor: one shape key for each channel, whichever meshes have it, and what turns."""
+    names = FACTORS[FACTOR_INDEX[factor]].channels
+    keys = {binding.channel: binding for binding in reversed(profile.keys) if binding.channel in names}.values()
+    if len({(b.object, b.key) for b in keys}) < len(keys) or any(b.gain == 0.0 for b in keys):
+        raise RigError(f"A shape key of '{character.name}' stands for several channels, so it cannot be read back.")
+    turning = [b for role in _ROLES.get(factor, ()) for b in profile.rotations if b.role == role]
+    found = []
+    for binding in (*keys, *turning):
+        obj = character.object(binding.object)
+        if obj is None:
+            raise RigError(f"'{character.name}' has no part '{binding.object}' any more. Pick the character again.")
+        if isinstance(binding, RotationBinding):
+            found.append(_Source(binding, obj, *rotation_property(obj, binding)))
+            continue
+        block = shape_keys(obj).key_blocks.get(binding.key)
         if block is None:
-            raise RigError(f"'{binding.object}' has no shape key '{binding.key}' any more. Pick the character again.")
-        found.append(_Source(binding, shape_keys(mesh), block.path_from_id("value")))
-    for role in _ROLES.get(factor, ()):
-        for binding in (binding for binding in profile.rotations if binding.role == role):
-            obj = character.object(binding.object)
-            bone = obj.pose.bones.get(binding.bone) if binding.bone else None
-            ...
+            raise RigError(f"'{obj.name}' has no shape key '{binding.key}' any more. Pick the character again.")
+        found.append(_Source(binding, shape_keys(obj), block.path_from_id("value")))
     if not found:
         raise RigError(f"'{character.name}' has nothing that moves the {factor}.")
     return found
+
+
+@contextmanager
+def _without(tracks: Sequence[Any], scene: bpy.types.Scene) -> Iterator[None]:
+    """With some tracks muted for a while. In the end they, and the frame of the scene, are what they were."""
+    frame, subframe, muted = scene.frame_current, scene.frame_subframe, [track.mute for track in tracks]
+    try:
+        for track in tracks:
+            track.mute = True
+        yield
+    finally:
+        for track, mute in zip(tracks, muted, strict=True):
+            track.mute = mute
+        scene.frame_set(frame, subframe=subframe)
+
+
+def _rows(
+    sources: Sequence[_Source], scene: bpy.types.Scene, frames: NDArray[np.float64]
+) -> Iterator[list[NDArray[np.float64]]]:
+    """For each frame the values of each source."""
+    for frame in frames:
+        scene.frame_set(int(np.floor(frame)), subframe=float(frame % 1.0))
+        yield [source.values() for source in sources]
+
+
+def _channels(read: Sequence[tuple[_Source, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
+    """Channels (T,) by name from the values (T, n) of each source."""
+    channels: dict[str, NDArray[np.float64]] = {}
+    head, eyes = None, []
+    for source, values in read:
+        binding = source.binding
+        if isinstance(binding, KeyBinding):
+            channels[binding.channel] = (values[:, 0] - binding.offset) / binding.gain
+            continue
+        turned = rotations.from_mode(values, source.mode)
+        turned = rotations.conjugate_by(turned, np.array(binding.frame).reshape(3, 3).T)
+        if binding.role == "eye":
+            eyes.append(rotations.to_angles(turned))
+        else:
+            head = turned if head is None else rotations.multiply(head, turned)
+    if head is not None:
+        channels.update(zip(("headYaw", "headPitch", "headRoll"), rotations.to_angles(head).T, strict=True))
+    looks = [channels.get(name) for name in EYE_LOOK]
+    if eyes:
+        gaze = np.mean(eyes, axis=0)[:, :2].astype(np.float32)
+        channels = {**dict(zip(EYE_LOOK, eye_look_from_gaze(gaze).T, strict=True)), **channels}
+        channels.update(zip(("gazeYaw", "gazePitch"), gaze.T, strict=True))
+    elif all(look is not None for look in looks):
+        gaze = gaze_from_eye_look(np.stack(looks, axis=1))
+        channels.update(zip(("gazeYaw", "gazePitch"), gaze.T, strict=True))
+    return channels

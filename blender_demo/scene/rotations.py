@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Head and gaze angles to quaternions, and quaternions to the rotation mode a bone or object uses.
+"""Head and gaze angles to quaternions, quaternions to the rotation mode a bone or object uses, and both ways back.
 
 Quaternions are (T, 4) arrays, w x y z, unit length. Signs of the angles are those of `backend.motion.factors`.
 """
@@ -16,6 +16,7 @@ __all__ = [
     "conjugate_by",
     "continuous",
     "from_angles",
+    "from_mode",
     "multiply",
     "power",
     "to_angles",
@@ -109,3 +110,14 @@ def to_mode(quaternions: NDArray[np.float64], mode: str) -> NDArray[np.float64]:
         previous = Quaternion(values).to_euler(mode, previous)  # pyright: ignore[reportArgumentType]
         angles[row] = previous
     return angles
+
+
+def from_mode(values: NDArray[np.float64], mode: str) -> NDArray[np.float64]:
+    """Rotations (T, 4) from values of a rotation mode: the inverse of `to_mode`."""
+    if mode == "QUATERNION":
+        made = [Quaternion(row).normalized() for row in values]
+    elif mode == "AXIS_ANGLE":
+        made = [Quaternion(row[1:], row[0]) for row in values]
+    else:
+        made = [Euler(row, mode).to_quaternion() for row in values]  # pyright: ignore[reportArgumentType]
+    return np.array(made, np.float64)
