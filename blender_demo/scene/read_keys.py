@@ -158,12 +158,12 @@ def _channels(read: Sequence[tuple[_Source, NDArray[np.float64]]]) -> dict[str, 
             head = turned if head is None else rotations.multiply(head, turned)
     if head is not None:
         channels.update(zip(("headYaw", "headPitch", "headRoll"), rotations.to_angles(head).T, strict=True))
-    looks = [channels.get(name) for name in EYE_LOOK]
+    looks = [channels[name] for name in EYE_LOOK if name in channels]
     if eyes:
         gaze = np.mean(eyes, axis=0)[:, :2].astype(np.float32)
         channels = {**dict(zip(EYE_LOOK, eye_look_from_gaze(gaze).T, strict=True)), **channels}
         channels.update(zip(("gazeYaw", "gazePitch"), gaze.T, strict=True))
-    elif all(look is not None for look in looks):
-        gaze = gaze_from_eye_look(np.stack(looks, axis=1))
+    elif len(looks) == len(EYE_LOOK):
+        gaze = gaze_from_eye_look(np.stack(looks, axis=1).astype(np.float32))
         channels.update(zip(("gazeYaw", "gazePitch"), gaze.T, strict=True))
     return channels
