@@ -18,7 +18,7 @@ from .coarticulation import fit_teacher
 from .corpus import load_corpus
 from .encoder import EncoderRecipe, evaluate_encoder, train_encoder
 from .fcme import FcmeRecipe, evaluate_fcme, train_fcme
-from .flow import FlowRecipe, hear, latent_statistics, train_flow
+from .flow import FlowRecipe, hear, heard_latents, latent_statistics, train_flow
 from .loop import TrainingLoop
 from .targets import draw_performances, silent_performances
 
@@ -72,16 +72,13 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
     ]
     draws[0] += silent_performances(max(1, int(_SILENT_CLIPS * scale)), 8.0, np.random.default_rng(_DRAWS))
     tracks = [p.channels for performances in draws for p in performances]
-    fcme = train_fcme(tracks, _scaled(FcmeRecipe(), scale), TrainingLoop("fcme", work))
+    sounds = [hear(performances, encoder, augmented=seed > 0, seed=seed) for seed, performances in enumerate(draws)]
+    fcme = train_fcme(tracks, [sound for part in sounds for sound in part], _scaled(FcmeRecipe(), scale), TrainingLoop("fcme", work))
     unseen = draw_performances([u for u in utterances if u.split == "val"], teacher, np.random.default_rng(99))
     figures["fcme"] = evaluate_fcme(fcme, [p.channels for p in unseen])
 
     statistics = latent_statistics(fcme, draws[0])
-    heard = [
-        h
-        for seed, performances in enumerate(draws)
-        for h in hear(performances, encoder, fcme, statistics, augmented=seed > 0, seed=seed)
-    ]
+    heard = [h for d, s in zip(draws, sounds, strict=True) for h in heard_latents(d, s, fcme, statistics)]
     loop = TrainingLoop("flow", work, autocast=True)
     flow = train_flow(heard, fcme, statistics, _scaled(FlowRecipe(), scale), loop)
     Networks(encoder, fcme, flow.prior, flow.fields, *statistics).save(out)

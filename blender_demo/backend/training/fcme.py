@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stage 2: the motion auto-encoder learns the channels of all training motion."""
+"""Stage 3: the motion auto-encoder learns the channels of all training motion."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..fcme.model import Fcme
@@ -15,6 +17,13 @@ from .loop import TrainingLoop, cosine_rate
 
 __all__ = ["FcmeRecipe", "evaluate_fcme", "train_fcme"]
 
+_POSE = channel_slice("pose")
+_GAZE = slice(channel_slice("eyes").stop - 2, channel_slice("eyes").stop)
+_GAZE_LATENTS: Final = slice(latent_slice("eyes").start, latent_slice("eyes").start + 2)
+"""The eyes' latents whose direction follows the direction of the gaze."""
+
+_CONTRASTED: Final = 384
+"""Frames that are told apart at once: of as many sounds, which one goes with these lips?"""
 
 @dataclass(frozen=True)
 class FcmeRecipe:
@@ -28,21 +37,52 @@ class FcmeRecipe:
     squared: float = 0.1
     kl: float = 1e-4
     decorrelation: float = 0.02
+    lip_sound: float = 0.05
+    pose: float = 0.1
+    gaze: float = 0.1
     seed: int = 2
 
 
-def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: TrainingLoop) -> Fcme:
-    """Train on channel tracks, each (T, 60)."""
+class _Readings(nn.Module):
+    """What only training needs: DEMO's losses read lips, sound and pose through these."""
+
+    def __init__(self, sound_dim: int) -> None:
+        super().__init__()
+        self.lips = nn.Linear(FACTORS[0].latent_dim, 48)
+        self.sound = nn.Sequential(nn.Linear(sound_dim, 96), nn.GELU(), nn.Linear(96, 48))
+        self.log_sharpness = nn.Parameter(torch.tensor(2.3))
+        self.pose = nn.Linear(6, 6)
+
+    def contrast(self, lips: Tensor, sound: Tensor) -> Tensor:
+        """Bidirectional InfoNCE between lip latents (N, 20) and what is heard at the same frames (N, D)."""
+        likeness = F.normalize(self.lips(lips), dim=-1) @ F.normalize(self.sound(sound), dim=-1).T
+        likeness = likeness * self.log_sharpness.exp().clamp(max=50.0)
+        same = torch.arange(len(lips))
+        return 0.5 * (F.cross_entropy(likeness, same) + F.cross_entropy(likeness.T, same))
+
+
+class _Trained(nn.Module):
+    def __init__(self, sound_dim: int) -> None:
+        super().__init__()
+        self.fcme, self.readings = Fcme(), _Readings(sound_dim)
+
+
+def train_fcme(
+    motions: list[NDArray[np.float32]], sounds: list[Tensor], recipe: FcmeRecipe, loop: TrainingLoop
+) -> Fcme:
+    """Train on channel tracks, each (T, 60), and what the audio encoder hears at their frames, each (T, D)."""
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     everything = torch.from_numpy(np.concatenate(motions))
+    sound = torch.cat(sounds)
     starts = _starts(motions, recipe.frames)
 
-    network = Fcme()
+    trained = _Trained(sound.shape[1])
+    network, readings = trained.fcme, trained.readings
     network.channel_mean.copy_(everything.mean(0))
     network.channel_scale.copy_(torch.maximum(everything.std(0), _least_scale()))
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-4)
+    average = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=recipe.rate, weight_decay=1e-4)
 
     def step(index: int) -> dict[str, Tensor]:
         rows = torch.from_numpy(rng.choice(starts, recipe.batch))[:, None] + torch.arange(recipe.frames)
@@ -64,10 +104,34 @@ def train_fcme(motions: list[NDArray[np.float32]], recipe: FcmeRecipe, loop: Tra
         if recipe.decorrelation:
             values["correlation"] = _cross_covariance(posterior.mean)
             loss = loss + recipe.decorrelation * values["correlation"]
+        latents = posterior.mean.flatten(0, 1)
+        if recipe.lip_sound:
+            picks = torch.from_numpy(rng.choice(len(latents), _CONTRASTED, replace=False))
+            lips = latents[picks, latent_slice("lip")]
+            values["lip and sound"] = readings.contrast(lips, sound[rows.flatten()[picks]].float())
+            loss = loss + recipe.lip_sound * values["lip and sound"]
+        if recipe.pose:
+            seen = (truth[..., _POSE] - network.channel_mean[_POSE]) / network.channel_scale[_POSE]
+            values["pose"] = (readings.pose(posterior.mean[..., latent_slice("pose")]) - seen).abs().mean()
+            loss = loss + recipe.pose * values["pose"]
+        if recipe.gaze:
+            values["gaze"] = _gaze_contrast(latents[:, _GAZE_LATENTS], truth[..., _GAZE].flatten(0, 1))
+            loss = loss + recipe.gaze * values["gaze"]
         return {"loss": loss, **values}
 
-    loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps))
+    loop.run(trained, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps), (rng,))
     return network
+
+
+def _gaze_contrast(latents: Tensor, gaze: Tensor) -> Tensor:
+    """How far the cosine between two frames' gaze latents (N, 2) is from the one between their gazes (N, 2); gazes
+    near the center, whose direction means little, count less.
+    """
+    other = torch.randperm(len(gaze))
+    weight = gaze.norm(dim=-1) * gaze[other].norm(dim=-1)
+    wanted = F.cosine_similarity(gaze, gaze[other], dim=-1)
+    found = F.cosine_similarity(latents, latents[other], dim=-1)
+    return ((found - wanted).abs() * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
 def _least_scale() -> Tensor:

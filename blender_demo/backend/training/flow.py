@@ -22,7 +22,7 @@ from .augment import augment_mel
 from .loop import TrainingLoop, cosine_rate
 from .targets import Performance
 
-__all__ = ["FlowRecipe", "HeardLatents", "PriorAndFields", "hear", "latent_statistics", "train_flow"]
+__all__ = ["FlowRecipe", "HeardLatents", "PriorAndFields", "hear", "heard_latents", "latent_statistics", "train_flow"]
 
 _LIPS = latent_slice("lip")
 _STYLE_SHARES: Final = {"captured": 2.0, "animated": 6.0, "taught": 1.0}
@@ -68,19 +68,11 @@ def latent_statistics(fcme: Fcme, performances: list[Performance]) -> tuple[Tens
 
 
 @torch.no_grad()
-def hear(
-    performances: list[Performance],
-    encoder: AudioEncoder,
-    fcme: Fcme,
-    statistics: tuple[Tensor, Tensor],
-    augmented: bool,
-    seed: int,
-) -> list[HeardLatents]:
-    """Encode sound and motion; augmented sound keeps the flow from trusting the encoder's certainty on voices it was
-    trained on.
+def hear(performances: list[Performance], encoder: AudioEncoder, augmented: bool, seed: int) -> list[Tensor]:
+    """Audio conditions (T, CONDITION_DIM), in half precision, of each performance; augmented sound keeps the flow from
+    trusting the encoder's certainty on voices it was trained on.
     """
     generator = torch.Generator().manual_seed(seed)
-    mean, scale = statistics
     out = []
     for p in tqdm(performances, desc="hear", leave=False, mininterval=2.0):
         mel = torch.from_numpy(p.features.mel.astype(np.float32))[None]
@@ -89,10 +81,25 @@ def hear(
             torch.from_numpy(t.astype(np.float32))[None]
             for t in (p.features.energy, p.features.pitch, p.features.voicing)
         ]
-        latents = (fcme.encode(torch.from_numpy(p.channels)).mean - mean) / scale
-        emotion = emotion_vector(p.emotion, p.intensity)
-        out.append(HeardLatents(condition(heard, *tracks)[0], latents, p.style, emotion))
+        out.append(condition(heard, *tracks)[0].half())
     return out
+
+
+@torch.no_grad()
+def heard_latents(
+    performances: list[Performance], sounds: list[Tensor], fcme: Fcme, statistics: tuple[Tensor, Tensor]
+) -> list[HeardLatents]:
+    """Performances as the flow sees them; statistics: mean and scale (42,) that normalize the latents."""
+    mean, scale = statistics
+    return [
+        HeardLatents(
+            sound,
+            (fcme.encode(torch.from_numpy(p.channels)).mean - mean) / scale,
+            p.style,
+            emotion_vector(p.emotion, p.intensity),
+        )
+        for p, sound in zip(performances, sounds, strict=True)
+    ]
 
 
 class PriorAndFields(nn.Module):
