@@ -135,7 +135,7 @@ def audio_condition(
     heard = in_chunks(len(features), networks.encoder.halo, hear, tick)
     tracks = [
         torch.from_numpy(track.astype(np.float32)).to(device)[None]
-        for track in (features.energy, features.pitch, features.voicing)
+        for track in (features.mel, features.energy, features.pitch, features.voicing)
     ]
     return condition(Heard(*heard.split([len(PHONES), len(ARTICULATION)], dim=-1)), *tracks)[0]
 

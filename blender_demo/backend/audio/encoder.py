@@ -6,20 +6,15 @@ speech that drives the lips.
 from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..attention import NeighborAttention
-from .features import MEL_BANDS, MEL_PER_FRAME
+from .features import MEL_BANDS, MEL_PER_FRAME, SAMPLE_RATE, extract
 
 __all__ = [
-    "ARTICULATION",
-    "CONDITION_DIM",
-    "PHONES",
-    "AudioEncoder",
-    "AudioEncoderConfig",
-    "Heard",
-    "condition",
+    "ARTICULATION", "CONDITION_DIM", "PHONES", "SPEECH_DIM", "AudioEncoder", "AudioEncoderConfig", "Heard", "condition",
     "silent_condition",
 ]
 
@@ -70,7 +65,11 @@ PHONES: Final = (
 ARTICULATION: Final = ("aperture", "rounding", "jaw")
 """What the encoder hears of the mouth's shape: lip opening and rounding on the head model, and jawOpen."""
 
-CONDITION_DIM: Final = len(PHONES) + len(ARTICULATION) + MEL_PER_FRAME + 2
+SPEECH_DIM: Final = len(PHONES) + len(ARTICULATION) + MEL_PER_FRAME + 2
+"""What is said and how: the first columns of a condition."""
+
+CONDITION_DIM: Final = SPEECH_DIM + MEL_PER_FRAME * MEL_BANDS
+"""All that is told about a frame of sound; after what is said comes the sound itself, log-mel as the encoder has it."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,7 @@ class AudioEncoder(nn.Module):
 
     def forward(self, mel: Tensor) -> Heard:
         """mel (B, T * 4, 64): natural-log mel power."""
-        batch, rows, bands = mel.shape
-        x = (mel.reshape(batch, rows // MEL_PER_FRAME, MEL_PER_FRAME * bands) + 9.0) / 4.0
-        x = self.stem(x)
+        x = self.stem(_frames(mel))
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
@@ -141,17 +138,23 @@ class AudioEncoder(nn.Module):
         return asdict(self.config)
 
 
-def condition(heard: Heard, energy: Tensor, pitch: Tensor, voicing: Tensor) -> Tensor:
+def _frames(mel: Tensor) -> Tensor:
+    """mel (B, T * 4, 64) -> (B, T, 256), about zero and of about unit size."""
+    return (mel.reshape(len(mel), -1, MEL_PER_FRAME * MEL_BANDS) + 9.0) / 4.0
+
+
+def condition(heard: Heard, mel: Tensor, energy: Tensor, pitch: Tensor, voicing: Tensor) -> Tensor:
     """What the flow is told about the audio, (B, T, CONDITION_DIM): phone probabilities, articulation, energy (B, T,
-    4), pitch and voicing (B, T).
+    4), pitch and voicing (B, T), and mel (B, T * 4, 64).
     """
     phones = heard.logits.softmax(-1)
-    return torch.cat([phones, heard.articulation, energy, pitch[..., None], voicing[..., None]], dim=-1)
+    return torch.cat([phones, heard.articulation, energy, pitch[..., None], voicing[..., None], _frames(mel)], dim=-1)
 
 
 def silent_condition(like: Tensor) -> Tensor:
-    """The condition of one frame in which nothing is heard, (1, CONDITION_DIM)."""
-    heard = Heard(like.new_full((1, 1, len(PHONES)), -100.0), like.new_zeros(1, 1, len(ARTICULATION)))
+    """The condition of one frame in which nothing is heard, (1, CONDITION_DIM), on the device of `like`."""
+    heard = Heard(torch.full((1, 1, len(PHONES)), -100.0), torch.zeros(1, 1, len(ARTICULATION)))
     heard.logits[..., 0] = 0.0
-    still = like.new_zeros(1, 1)
-    return condition(heard, like.new_full((1, 1, MEL_PER_FRAME), -3.0), still, still)[0]
+    quiet = extract(np.zeros(SAMPLE_RATE, np.float32))
+    tracks = [torch.from_numpy(track[:1])[None] for track in (quiet.energy, quiet.pitch, quiet.voicing)]
+    return condition(heard, torch.from_numpy(quiet.mel[:MEL_PER_FRAME])[None], *tracks)[0].to(like)

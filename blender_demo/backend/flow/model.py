@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attention import NeighborAttention
-from ..audio.encoder import CONDITION_DIM
+from ..audio.encoder import CONDITION_DIM, SPEECH_DIM
 from ..motion.factors import FACTOR_INDEX, FACTORS
 from ..settings import EMOTIONS, STYLES
 
@@ -156,7 +156,7 @@ class VectorField(nn.Module):
         self.beside_dim = own if factor == "lip" else FACTORS[FACTOR_INDEX[followed]].latent_dim if followed else 0
         """Latents of what goes along: the lip prior, or the factor that this one follows."""
         self.inputs = nn.Linear(2 * own + 1 + self.beside_dim, width)
-        self.audio = nn.Linear(CONDITION_DIM + self.beside_dim, width)
+        self.audio = nn.Linear(SPEECH_DIM + self.beside_dim, width)
         self.no_audio = nn.Parameter(torch.zeros(width))
         self.style = nn.Embedding(len(STYLES) + 1, width)
         self.emotion = nn.Linear(EMOTION_DIM, width)
@@ -175,7 +175,7 @@ class VectorField(nn.Module):
 
         noisy (B, T, d); t (B,) in 0..1; beside (B, T, beside_dim); audible (B,) bool, False drops the audio.
         """
-        heard = self.audio(torch.cat([guide.audio, beside], dim=-1))
+        heard = self.audio(torch.cat([guide.audio[..., :SPEECH_DIM], beside], dim=-1))
         heard = torch.where(audible[:, None, None], heard, self.no_audio.expand_as(heard))
         per_clip = self.style(guide.style) + self.emotion(guide.emotion) + self.time(_time_features(t))
         condition = self.mix(heard + per_clip[:, None])

@@ -73,7 +73,8 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
     draws[0] += silent_performances(max(1, int(_SILENT_CLIPS * scale)), 8.0, np.random.default_rng(_DRAWS))
     tracks = [p.channels for performances in draws for p in performances]
     sounds = [hear(performances, encoder, augmented=seed > 0, seed=seed) for seed, performances in enumerate(draws)]
-    fcme = train_fcme(tracks, [sound for part in sounds for sound in part], _scaled(FcmeRecipe(), scale), TrainingLoop("fcme", work))
+    all_sounds = [sound for part in sounds for sound in part]
+    fcme = train_fcme(tracks, all_sounds, _scaled(FcmeRecipe(), scale), TrainingLoop("fcme", work))
     unseen = draw_performances([u for u in utterances if u.split == "val"], teacher, np.random.default_rng(99))
     figures["fcme"] = evaluate_fcme(fcme, [p.channels for p in unseen])
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ..audio.encoder import CONDITION_DIM, AudioEncoder, condition
+from ..audio.encoder import CONDITION_DIM, SPEECH_DIM, AudioEncoder, condition
 from ..fcme.model import Fcme
 from ..flow.model import CONTEXT, NO_STYLE, RESIDUAL_SCALE, FlowConfig, Given, Guide, LipPrior, VectorFields
 from ..flow.sampler import emotion_vector
@@ -42,6 +42,7 @@ class FlowRecipe:
     channels: float = 0.5
     drop_audio: float = 0.1
     drop_style: float = 0.5
+    drop_sound: float = 0.25
     give_ends: float = 0.25
     seed: int = 3
 
@@ -76,12 +77,13 @@ def hear(performances: list[Performance], encoder: AudioEncoder, augmented: bool
     out = []
     for p in tqdm(performances, desc="hear", leave=False, mininterval=2.0):
         mel = torch.from_numpy(p.features.mel.astype(np.float32))[None]
-        heard = encoder(augment_mel(mel, generator) if augmented else mel)
+        mel = augment_mel(mel, generator) if augmented else mel
+        heard = encoder(mel)
         tracks = [
             torch.from_numpy(t.astype(np.float32))[None]
             for t in (p.features.energy, p.features.pitch, p.features.voicing)
         ]
-        out.append(condition(heard, *tracks)[0].half())
+        out.append(condition(heard, mel, *tracks)[0].half())
     return out
 
 
@@ -137,7 +139,7 @@ def train_flow(
     def step(index: int) -> dict[str, Tensor]:
         guide, target = _batch(heard, rng.choice(len(heard), recipe.batch, p=weight / weight.sum()), recipe, rng)
         lips = target[..., _LIPS]
-        prior = networks.prior(guide)
+        prior = networks.prior(_without_sound(guide, recipe.drop_sound))
         prior_loss = (prior - lips).abs().mean() + (prior - lips).diff(dim=1).abs().mean()
         if recipe.channels:
             prior_loss = prior_loss + recipe.channels * (lip_channels(prior) - lip_channels(lips)).abs().mean()
@@ -193,6 +195,13 @@ def _batch(
     style = torch.tensor([heard[pick].style for pick in picks])
     style = torch.where(torch.rand(len(picks)) < recipe.drop_style, NO_STYLE, style)
     return Guide(audio, style, torch.stack([heard[pick].emotion for pick in picks])), target
+
+
+def _without_sound(guide: Guide, share: float) -> Guide:
+    """A share of the clips without their log-mel, so that the prior does not lean on voices it knows."""
+    kept = (torch.rand(len(guide.audio), 1, 1) >= share).float()
+    speech, sound = guide.audio[..., :SPEECH_DIM], guide.audio[..., SPEECH_DIM:]
+    return guide._replace(audio=torch.cat([speech, sound * kept], dim=-1))
 
 
 def _known_ends(recipe: FlowRecipe) -> Tensor:
