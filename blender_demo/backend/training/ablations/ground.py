@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all rows share: the frozen networks, a third of the training clips as the flow hears them, clips to measure on."""
+"""What all rows share: frozen networks, a third of the training clips as the flow hears them, clips to measure on."""
 
 import hashlib
 import json
@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...audio.encoder import AudioEncoder, condition
+from ...audio.encoder import AudioEncoder
 from ...errors import DemoError, WeightsError
 from ...evaluation.clips import Truth, read_truth
 from ...fcme.model import Fcme
 from ...flow.model import LipPrior, VectorFields
-from ...motion.factors import MODEL_FPS
+from ...motion.factors import CHANNELS, MODEL_FPS
 from ...networks import Networks
 from ..captured import captured_lips
 from ..coarticulation import fit_teacher
-from ..corpus import Utterance, load_corpus
-from ..flow import HeardLatents, hear, latent_statistics
+from ..corpus import load_corpus
+from ..flow import hear, latent_statistics
 from ..targets import Performance, draw_performances
 
 __all__ = ["Clip", "Frozen", "Ground", "load_frozen", "prepare"]
@@ -63,10 +63,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Ground:
-    """heard and performances belong together; captured clips have motion, timed ones phones; speech is a minute."""
+    """performances, and the sounds (T, CONDITION_DIM) that go with each; captured clips have motion, timed ones phones;
+    speech (T, CONDITION_DIM) is a minute of the latter.
+    """
 
     performances: list[Performance]
-    heard: list[HeardLatents]
+    sounds: list[Tensor]
     statistics: tuple[Tensor, Tensor]
     captured: list[Clip]
     timed: list[Clip]
@@ -105,22 +107,16 @@ def prepare(data: Path, cache: Path, frozen: Frozen) -> Ground:
     training = [u for some in utterances.values() for u in [u for u in some if u.split == "train"][::_SHARE]]
     performances = draw_performances(training, teacher, np.random.default_rng(0))
     statistics = frozen.statistics or latent_statistics(frozen.fcme, performances)
-    heard = hear(performances, frozen.encoder, frozen.fcme, statistics, augmented=True, seed=0)
+    sounds = hear(performances, frozen.encoder, augmented=True, seed=0)
 
     def clips(corpus: str, count: int) -> list[Clip]:
         unseen = [u for u in utterances[corpus] if u.split == "val"]
         chosen = unseen[:: max(1, len(unseen) // count)][:count]
-        return [_clip(u, frozen.encoder, data / "clips" / corpus) for u in chosen]
+        silent = [Performance(u.features, np.zeros((len(u), len(CHANNELS)), np.float32), 0) for u in chosen]
+        truths = [read_truth(data / "clips" / corpus / f"{u.name}.flac") for u in chosen]
+        audios = hear(silent, frozen.encoder, augmented=False, seed=0)
+        return [Clip(audio.float(), truth) for audio, truth in zip(audios, truths, strict=True)]
 
     captured, timed = clips(_CAPTURED, _CAPTURED_CLIPS), clips(_TIMED, _TIMED_CLIPS)
     speech = torch.cat([clip.audio for clip in timed])[: round(_BLINK_S * MODEL_FPS)]
-    return Ground(performances, heard, statistics, captured, timed, speech)
-
-
-@torch.no_grad()
-def _clip(utterance: Utterance, encoder: AudioEncoder, folder: Path) -> Clip:
-    features = utterance.features
-    heard = encoder(torch.from_numpy(features.mel.astype(np.float32))[None])
-    tracks = [torch.from_numpy(t.astype(np.float32))[None] for t in (features.energy, features.pitch, features.voicing)]
-    truth = read_truth(folder / utterance.name)
-    return Clip(condition(heard, *tracks)[0], truth)
+    return Ground(performances, sounds, statistics, captured, timed, speech)

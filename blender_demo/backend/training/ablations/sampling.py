@@ -48,7 +48,8 @@ def sample(
         own, followed = columns(name), CONTEXT.get(name)
         along = beside if name in ("lip", ALL) else goals[..., latent_slice(followed) if followed else slice(0)]
         given = Given(goals[..., own], is_known[..., own] if name == ALL else is_known[..., own][..., :1])
-        predict = _predictor(model.fields[name], guide, along, given, settings.control(FACTORS[0].name).guidance)
+        strength = settings.control("lip" if name == ALL else name).guidance
+        predict = _predictor(model.fields[name], guide, along, given, strength)
         drawn = _solve(predict, _first_noise(name, len(audio), settings)[None], settings, model.path, euler)
         goals[..., own] = torch.where(is_known[..., own] > 0, goals[..., own], drawn)
     return (offset + spread * goals)[0]

@@ -6,9 +6,10 @@ from fields and a field is trained once for all rows that it takes part in.
 """
 
 import math
-from dataclasses import astuple, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -18,14 +19,23 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ...fcme.model import Fcme, Posterior
 from ...flow.model import CONTEXT, RESIDUAL_SCALE, FlowConfig, Given, LipPrior, VectorField
-from ...motion.factors import CHANNELS, FACTORS, LATENT_DIM, latent_slice
+from ...motion.factors import CHANNELS, FACTORS, LATENT_DIM, channel_slice, latent_slice
 from ...settings import STYLES
 from ..fcme import FcmeRecipe
-from ..flow import _STYLE_SHARES, FlowRecipe, HeardLatents, _batch, _known_ends
+from ..flow import (
+    _STYLE_SHARES,
+    FlowRecipe,
+    HeardLatents,
+    _batch,
+    _known_ends,
+    _without_sound,
+    heard_latents,
+    latent_statistics,
+)
 from ..loop import TrainingLoop, cosine_rate
 from .ground import Frozen, Ground
 
-__all__ = ["ALL", "JointField", "Model", "Space", "Variant", "Vae", "Workshop", "columns", "cosine_schedule", "couple"]
+__all__ = ["ALL", "JointField", "Model", "Space", "Vae", "Variant", "Workshop", "columns", "cosine_schedule", "couple"]
 
 ALL: Final = "all"
 """Name of a field that moves all factors at once."""
@@ -90,8 +100,9 @@ class Vae(Fcme):
         super().__init__()
         hidden = 2 * self.config.hidden
         del self.heads, self.dictionary, self.trunk, self.skip, self.outputs
-        self.encoder, self.decoder = _perceptron(len(CHANNELS), hidden, 2 * LATENT_DIM), _perceptron(
-            LATENT_DIM, hidden, len(CHANNELS)
+        self.encoder, self.decoder = (
+            _perceptron(len(CHANNELS), hidden, 2 * LATENT_DIM),
+            _perceptron(LATENT_DIM, hidden, len(CHANNELS)),
         )
 
     def encode(self, channels: Tensor) -> Posterior:
@@ -173,14 +184,14 @@ class Workshop:
     ground: Ground
     folder: Path
     recipe: FlowRecipe
-    _made: dict[str, object] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict)
 
     def shipped(self) -> Model:
         """The finished model, or the small one where the weights hold none."""
         if self.frozen.prior is None or self.frozen.fields is None:
             return self.model(*(Variant(name) for name in CONTEXT))
-        fields = {name: self.frozen.fields[name] for name in CONTEXT}
-        return Model(self._space("frozen"), self.frozen.prior, fields)  # pyright: ignore[reportArgumentType]
+        fields = {name: cast("VectorField", self.frozen.fields[name]) for name in CONTEXT}
+        return Model(self._space("frozen"), self.frozen.prior, fields)
 
     def model(self, *variants: Variant) -> Model:
         """A model of one space and prior, made of the fields of these variants."""
@@ -192,7 +203,7 @@ class Workshop:
         """The auto-encoder of a space."""
         return self._space(name).network
 
-    def _once(self, name: str, make):
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._made:
             self._made[name] = make()
         return self._made[name]
@@ -201,20 +212,18 @@ class Workshop:
         return self._once(f"space_{name}", lambda: self._make_space(name))
 
     def _make_space(self, name: str) -> Space:
-        ground = self.ground
-        if name == "frozen":
-            return Space(self.frozen.fcme, *ground.statistics, ground.heard)
-        torch.manual_seed(self.recipe.seed)
-        network = _train_autoencoder({"fcme": Fcme, "vae": Vae}[name](), self._loop(f"space_{name}"), ground, self.recipe)
-        with torch.no_grad():
-            latents = [network.encode(torch.from_numpy(p.channels)).mean for p in ground.performances]
-        everything = torch.cat(latents)
-        mean, scale = everything.mean(0), everything.std(0).clamp(min=0.3)
-        heard = [replace(h, latents=(z - mean) / scale) for h, z in zip(ground.heard, latents, strict=True)]
-        return Space(network, mean, scale, heard)
+        ground, network, statistics = self.ground, self.frozen.fcme, self.ground.statistics
+        if name != "frozen":
+            torch.manual_seed(self.recipe.seed)
+            untrained = {"fcme": Fcme, "vae": Vae}[name]()
+            network = _train_autoencoder(untrained, self._loop(f"space_{name}"), ground, self.recipe)
+            statistics = latent_statistics(network, ground.performances)
+        return Space(network, *statistics, heard_latents(ground.performances, ground.sounds, network, statistics))
 
     def _prior(self, variant: Variant) -> LipPrior:
-        name = f"prior_{variant.reach}_{variant.space}"
+        if variant.prior == "none":
+            return LipPrior(variant.config())  # nothing listens to it
+        name = f"prior_{variant.reach}"
         return self._once(name, lambda: self._train_prior(variant, self._loop(name)))
 
     def _field(self, variant: Variant) -> VectorField:
@@ -224,14 +233,19 @@ class Workshop:
         return TrainingLoop(name, self.folder)
 
     def _train_prior(self, variant: Variant, loop: TrainingLoop) -> LipPrior:
-        recipe, heard = self.recipe, self._space(variant.space).heard
+        recipe, space = self.recipe, self._space("frozen")
         torch.manual_seed(recipe.seed)
         prior, rng = LipPrior(variant.config()), np.random.default_rng(recipe.seed)
+        scale = space.network.channel_scale[channel_slice("lip")]
+
+        def channels(latents: Tensor) -> Tensor:
+            return space.network.decode_factor("lip", latents * space.scale[_LIPS] + space.mean[_LIPS]) / scale
 
         def step(index: int) -> dict[str, Tensor]:
-            guide, target = _batch(heard, _picks(heard, recipe, rng), recipe, rng)
-            error = prior(guide) - target[..., _LIPS]
-            return {"loss": error.abs().mean() + error.diff(dim=1).abs().mean()}
+            guide, target = _batch(space.heard, _picks(space.heard, recipe, rng), recipe, rng)
+            guess, lips = prior(_without_sound(guide, recipe.drop_sound)), target[..., _LIPS]
+            error, seen = guess - lips, channels(guess) - channels(lips)
+            return {"loss": error.abs().mean() + error.diff(dim=1).abs().mean() + recipe.channels * seen.abs().mean()}
 
         _run(loop, prior, step, recipe, rng)
         return prior.requires_grad_(False)
@@ -322,7 +336,13 @@ def _train_autoencoder(network: Fcme, loop: TrainingLoop, ground: Ground, recipe
     return network.requires_grad_(False)
 
 
-def _run(loop: TrainingLoop, network: nn.Module, step, recipe: FlowRecipe, rng: np.random.Generator) -> None:
+def _run(
+    loop: TrainingLoop,
+    network: nn.Module,
+    step: Callable[[int], dict[str, Tensor]],
+    recipe: FlowRecipe,
+    rng: np.random.Generator,
+) -> None:
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.02, betas=(0.9, 0.98))
-    loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps, 50), (rng,))
+    loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps), (rng,))

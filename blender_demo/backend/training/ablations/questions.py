@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The questions, and the rows that answer each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ...flow.model import CONTEXT
+from ...settings import GRIDS, GenerationSettings
+from .measuring import controlled, measure, measure_lips, pose_influence
+from .variants import ALL, Variant, Workshop
+
+__all__ = ["QUESTIONS", "Figures", "Question"]
+
+Figures = dict[str, float]
+_OURS: Final = Variant()
+_CASCADE: Final = tuple(Variant(name) for name in CONTEXT)
+_DEFAULT: Final = GenerationSettings()
+_FULL_NOISE: Final = controlled("lip", temperature=2.0)
+"""Lips from noise of unit spread; at temperature 1 they start from half of it."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """name for the command line; what a table shows; its rows in order; the row that others are shown relative to."""
+
+    name: str
+    text: str
+    rows: dict[str, Callable[[Workshop], Figures]]
+    reference: str = ""
+
+
+def _measured(*variants: Variant, settings: GenerationSettings = _DEFAULT) -> Callable[[Workshop], Figures]:
+    return lambda shop: measure(shop.model(*variants), shop.ground, settings)
+
+
+def _joint(variant: Variant) -> Callable[[Workshop], Figures]:
+    def row(shop: Workshop) -> Figures:
+        steps = 50 if variant.path == "diffusion" else 10
+        settings = replace(_FULL_NOISE, steps=steps)
+        return {"evaluations": steps, **measure(shop.model(variant), shop.ground, settings)}
+
+    return row
+
+
+def _influenced(*variants: Variant) -> Callable[[Workshop], Figures]:
+    def row(shop: Workshop) -> Figures:
+        model = shop.model(*variants)
+        size = sum(p.numel() for field in model.fields.values() for p in field.parameters())
+        return {
+            "parameters": size,
+            **measure(model, shop.ground, _DEFAULT),
+            **pose_influence(model, shop.ground, _DEFAULT),
+        }
+
+    return row
+
+
+def _stepped(variant: Variant, steps: int, settings: GenerationSettings) -> Callable[[Workshop], Figures]:
+    return _measured(variant, settings=replace(settings, steps=steps))
+
+
+def _solved(steps: int, grid: str, euler: bool) -> Callable[[Workshop], Figures]:
+    settings = replace(_DEFAULT, steps=steps, grid=grid)
+    return lambda shop: measure(shop.shipped(), shop.ground, settings, euler)
+
+
+def _prior_alone(shop: Workshop) -> Figures:
+    return measure_lips(replace(shop.model(_OURS), fields={}), shop.ground, _DEFAULT)
+
+
+def _lips(settings: GenerationSettings) -> Callable[[Workshop], Figures]:
+    return lambda shop: measure_lips(shop.shipped(), shop.ground, settings)
+
+
+_SOLVERS: Final = {"Euler": True, "Adams-Bashforth 2": False}
+
+QUESTIONS: Final = (
+    Question(
+        "latents",
+        "Structured latents or a plain VAE, flow or diffusion? The table of the DEMO paper in small: each row has one "
+        "field of all 42 latents, no lip prior, noise of unit spread, and an auto-encoder trained for as many steps as "
+        "the field.",
+        {
+            "VAE + flow": _joint(Variant(ALL, "none", space="vae")),
+            "FCME + diffusion": _joint(Variant(ALL, "none", "diffusion", space="fcme")),
+            "FCME + flow": _joint(Variant(ALL, "none", space="fcme")),
+        },
+    ),
+    Question(
+        "joint",
+        "One field of all factors, or one field for each? Both start from the lip prior. What becomes of the lips when "
+        "only the head is drawn again, or given?",
+        {
+            "one joint field": _influenced(Variant(ALL)),
+            "a field for each factor (ours)": _influenced(*_CASCADE),
+        },
+    ),
+    Question(
+        "diffusion",
+        "Flow or diffusion for the lips? Diffusion predicts the noise (squared error, cosine schedule) and is sampled "
+        "by DDIM. Both start from noise of unit spread, which diffusion needs.",
+        {
+            f"{path}, {steps} evaluations": _stepped(Variant(path=path), steps, _FULL_NOISE)
+            for path in ("diffusion", "flow")
+            for steps in (5, 10, 50)
+        }
+        | {"flow, 5 evaluations, calmer noise (ours)": _measured(_OURS)},
+    ),
+    Question(
+        "solver",
+        "How many evaluations, where, by which solver? In brackets relative to 50.",
+        {
+            f"{steps}, {grid}, {solver}": _solved(steps, grid, euler)
+            for steps in (1, 2, 4, 5, 10, 50)
+            for grid in GRIDS
+            if grid != "epss" or steps == 5
+            for solver, euler in _SOLVERS.items()
+        },
+        reference="50, uniform, Adams-Bashforth 2",
+    ),
+    Question(
+        "prior",
+        "What is the lip prior worth, and what the flow on top of it?",
+        {
+            "no prior": _measured(replace(_OURS, prior="none")),
+            "prior as a condition": _measured(replace(_OURS, prior="condition")),
+            "prior alone, no flow": _prior_alone,
+            "residual on the prior (ours)": _measured(_OURS),
+        },
+    ),
+    Question(
+        "coupling",
+        "Noise paired with motion by chance, or by optimal transport within the batch?",
+        {
+            "optimal transport": _measured(replace(_OURS, coupling="transport")),
+            "independent (ours)": _measured(_OURS),
+        },
+    ),
+    Question(
+        "reach",
+        "How many frames to each side may lips and their prior attend to, in each block?",
+        {
+            f"{reach} frames{' (ours)' * (reach == _OURS.reach)}": _measured(replace(_OURS, reach=reach))
+            for reach in (2, 5, 10, 20)
+        },
+    ),
+    Question(
+        "error",
+        "L1 or squared flow error?",
+        {
+            "lips L1 (ours)": _measured(_OURS),
+            "lips squared": _measured(replace(_OURS, error="squared")),
+            "eyes L1": _measured(_OURS, Variant("pose"), Variant("eyes", error="l1")),
+            "eyes squared (ours)": _measured(_OURS, Variant("pose"), Variant("eyes")),
+        },
+    ),
+    Question(
+        "noise",
+        "Spread of the lips' initial noise, and strength of their guidance by the audio.",
+        {
+            f"noise {scale:g}{' (ours)' * (scale == 0.5)}": _lips(controlled("lip", temperature=2 * scale))
+            for scale in (0.0, 0.25, 0.5, 0.75, 1.0)
+        }
+        | {f"guidance {g:g}": _lips(controlled("lip", guidance=g)) for g in (1.0, 1.3, 1.5, 2.0)},
+    ),
+)
