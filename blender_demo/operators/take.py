@@ -156,7 +156,10 @@ def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
     path = _keep(track.clip, f"{bpy.path.clean_name(recording.name)}_{factor}_keys")
     controls = settings_of(scene).factor(factor)
     controls.given, controls.lock = str(path), False
-    controls.include = controls.include and not track.is_artists
+    if track.is_artists:
+        controls.include = False
+    else:
+        controls.gain = 1.0  # these keys have it already
     return track
 
 

@@ -14,7 +14,7 @@ from ..backend.errors import RigError
 from ..backend.motion.clip import MotionClip
 from ..backend.motion.factors import FACTOR_INDEX, FACTORS, LIMITS, eye_look_from_gaze, gaze_from_eye_look
 from . import rotations
-from .actions import TRACK_PREFIX, active_paths, nla_paths, own_tracks
+from .actions import REST, TRACK_PREFIX, active_paths, nla_paths, own_tracks
 from .bake import scene_fps
 from .character import Character, shape_keys
 from .plan import EYE_LOOK, rotation_property
@@ -79,12 +79,13 @@ def read_keys(
         )
     sources = _sources(character, profile, factor)
     is_artists = any(source.is_artists for source in sources)
-    blocks = {source.block for source in sources}
-    takes = [t for block in blocks for t in own_tracks(block) if t.name.split(".")[0] == TRACK_PREFIX + factor]
+    takes = _tracks(sources, factor)
     if not is_artists and not takes:
         raise RigError(f"Nothing animates the {factor} of '{character.name}'. Key it first, or choose a motion clip.")
     frames = start_frame + np.arange(count)
-    with _without(takes if is_artists else [], scene):
+    adds = any(strip.blend_type == "COMBINE" for track in takes for strip in track.strips)
+    beneath = _tracks(sources, REST) if adds else []  # a new take will add to the same
+    with _without(takes if is_artists else beneath, scene):
         values = [np.stack(column) for column in zip(*_rows(sources, scene, frames), strict=True)]
     channels = _channels(list(zip(sources, values, strict=True)))
     names = FACTORS[FACTOR_INDEX[factor]].channels
@@ -116,6 +117,12 @@ def _sources(character: Character, profile: RigProfile, factor: str) -> list[_So
     if not found:
         raise RigError(f"'{character.name}' has nothing that moves the {factor}.")
     return found
+
+
+def _tracks(sources: Sequence[_Source], name: str) -> list[Any]:
+    """The tracks of this add-on for a factor, or for the rest, beneath what the sources drive."""
+    tracks = [track for block in {source.block for source in sources} for track in own_tracks(block)]
+    return [track for track in tracks if track.name.split(".")[0] == TRACK_PREFIX + name]
 
 
 @contextmanager

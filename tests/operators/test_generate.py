@@ -9,7 +9,8 @@ import pytest
 
 from blender_demo.backend.errors import WorkerError
 from blender_demo.backend.motion.clip import MotionClip
-from blender_demo.backend.settings import STYLES, GenerationSettings
+from blender_demo.backend.settings import AUTO, EMOTIONS, NEUTRAL, STYLES, GenerationSettings
+from blender_demo.operators import take
 from blender_demo.operators.session import SESSION
 
 pytestmark = pytest.mark.matrix
@@ -128,8 +129,78 @@ def test_opening_another_file_ends_the_worker(addon: Any, face: bpy.types.Object
     assert SESSION.worker is None
 
 
-def test_every_style_of_the_generator_is_offered(addon: Any) -> None:
-    assert tuple(addon.bl_rna.properties["style"].enum_items.keys()) == STYLES
+def test_every_style_and_emotion_of_the_generator_is_offered(addon: Any) -> None:
+    offered = {name: tuple(addon.bl_rna.properties[name].enum_items.keys()) for name in ("style", "emotion")}
+    assert offered == {"style": (AUTO, *STYLES), "emotion": (AUTO, NEUTRAL, *EMOTIONS)}
+
+
+def test_the_generator_is_told_what_the_panel_says(
+    addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path
+) -> None:
+    addon.audio_path, addon.emotion, addon.intensity, addon.style = str(recording), "sad", 0.4, "taught"
+    addon.pose.given, addon.prefix, addon.suffix = "/clips/head.npz", "/clips/before.npz", "/clips/after.npz"
+    bpy.ops.demo.generate()
+    told = fake_job.made[0].settings
+    assert (told.emotion, told.intensity, told.style) == ("sad", pytest.approx(0.4), "taught")
+    assert (told.prefix, told.suffix) == ("/clips/before.npz", "/clips/after.npz")
+    assert {name: control.given for name, control in told.factors.items()} == {
+        "lip": "", "pose": "/clips/head.npz", "eyes": "", "expression": "",
+    }  # fmt: skip
+
+
+def test_paths_beside_the_file_are_found(addon: Any, tmp_path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    addon = bpy.context.scene.demo
+    addon.prefix = addon.eyes.given = "//takes/one.npz"
+    told = addon.generation("auto")
+    assert Path(told.prefix) == Path(told.control("eyes").given) == tmp_path / "takes" / "one.npz"
+
+
+def test_a_locked_factor_is_given_from_the_present_take(
+    addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path
+) -> None:
+    addon.audio_path, addon.pose.given = str(recording), "/clips/other.npz"
+    bpy.ops.demo.generate()
+    first = addon.clip_path
+    addon.pose.lock, addon.eyes.lock = True, True
+    bpy.ops.demo.generate()
+    told = fake_job.made[1].settings
+    assert {name for name, control in told.factors.items() if control.given == first} == {"pose", "eyes"}
+
+
+def test_a_lock_without_a_take_is_told(addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path) -> None:
+    addon.audio_path, addon.eyes.lock = str(recording), True
+    assert "Eyes: locked, but there is no take yet" in _refusal()
+    assert fake_job.made == []
+
+
+def test_no_take_is_written_over(addon: Any, face: bpy.types.Object, fake_job: Any, recording: Path) -> None:
+    """A lock, or undo, goes back to an earlier one."""
+    addon.audio_path = str(recording)
+    bpy.ops.demo.generate()
+    first, before = Path(addon.clip_path), Path(addon.clip_path).read_bytes()
+    addon.eyes.seed_offset = 1
+    bpy.ops.demo.generate()
+    assert Path(addon.clip_path) != first
+    assert first.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, b"PK nothing"], ids=["missing", "damaged"])
+def test_a_given_clip_that_cannot_be_read_is_told_at_once(
+    addon: Any,
+    face: bpy.types.Object,
+    recording: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+) -> None:
+    monkeypatch.setattr(take, "worker_python", lambda _: tmp_path / "no python")
+    if content:
+        (tmp_path / "head.npz").write_bytes(content)
+    addon.audio_path, addon.pose.given = str(recording), str(tmp_path / "head.npz")
+    assert "head.npz" in _refusal()
+    assert not SESSION.busy
+    assert len(bpy.data.actions) == 0
 
 
 def test_the_panel_and_the_command_line_start_from_the_same_settings(addon: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from mathutils import Matrix
 
 from blender_demo.backend.errors import RigError
 from blender_demo.backend.motion.clip import MotionClip
@@ -97,6 +98,19 @@ def test_reading_leaves_frame_and_tracks_as_they_were(
     _read(rigged, "pose")
     assert (bpy.context.scene.frame_current, bpy.context.scene.frame_subframe) == (17, 0.25)
     assert [(track.name, track.mute) for track in rigged.armature.animation_data.nla_tracks] == before
+
+
+@pytest.mark.parametrize("mode", ["QUATERNION", "XYZ"])
+def test_a_take_is_read_without_the_pose_that_it_adds_to(
+    rigged: Character, steady_clip: Callable[..., MotionClip], mode: str
+) -> None:
+    head = rigged.armature.pose.bones["head"]
+    head.rotation_mode = mode
+    head.matrix_basis = Matrix.Rotation(0.3, 4, "Z")
+    _bake(steady_clip(60, headPitch=0.4), rigged)
+    clip = _read(rigged, "pose").clip
+    assert clip["headPitch"][5] == pytest.approx(0.4, abs=1e-3)
+    assert clip["headYaw"][5] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_drivers_are_the_artists_too(rigged: Character) -> None:
