@@ -42,8 +42,11 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     try:
         options = parser.parse_args(argv)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else USAGE
+    except _UsageError as error:
+        Report(as_json=False).error(str(error))
+        return USAGE
+    except SystemExit:  # --help
+        return OK
     report = Report(options.json)
     try:
         return options.run(options, report)
@@ -54,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         report.error(str(error))
         return FAILED
     except KeyboardInterrupt:
-        report.error("Interrupted; nothing was written.")
+        report.error("Interrupted; nothing half-written is left.")
         return INTERRUPTED
 
 
@@ -121,15 +124,71 @@ class Report:
 
 def _generate(options: argparse.Namespace, report: Report) -> int:
     settings = _settings(options)
-    if options.out.suffix != ".npz":
-        raise _UsageError(f"--out must name a file that ends in .npz, not {options.out.name}.")
+    python = _worker_python(options.python)
+    with Worker(python, worker_site_dirs(python)) as worker:
+        _make_clip(options, settings, worker, report)
+    return OK
+
+
+def _run(options: argparse.Namespace, report: Report) -> int:
+    shots = _shots(options.job)
+    python = _worker_python(options.python)
+    skipped, failed = 0, 0
+    with Worker(python, worker_site_dirs(python)) as worker:
+        for number, (shot, settings) in enumerate(shots, 1):
+            if shot.out.is_file() and not options.overwrite:
+                skipped += 1
+                report.note(f"Shot {number}: {shot.out} exists already and is kept; --overwrite makes it again.")
+                continue
+            try:
+                _make_clip(shot, settings, worker, report)
+            except DemoError as error:
+                failed += 1
+                report.error(f"Shot {number}: {error}")
+    made = len(shots) - skipped - failed
+    report.done(
+        f"{made} shots made, {skipped} there already, {failed} failed.", made=made, skipped=skipped, failed=failed
+    )
+    return FAILED if failed else OK
+
+
+def _shots(path: Path) -> list[tuple[argparse.Namespace, GenerationSettings]]:
+    """What a job file asks for. Raises _UsageError before any work is done, whichever shot is wrong."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        lines = [_command_line(shot) for shot in stored["shots"]]
+    except (OSError, ValueError) as error:
+        raise _UsageError(f"The job file {path} cannot be read: {error}.") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _UsageError(f'{path} is no job file. Write {{"shots": [{{"audio": ..., "out": ...}}, ...]}}.') from error
+    parser, shots = _Parser("demo generate", add_help=False, allow_abbrev=False), []
+    _add_shot_arguments(parser)
+    for number, line in enumerate(lines, 1):
+        try:
+            shot = parser.parse_args(line)
+            shots.append((shot, _settings(shot)))
+        except _UsageError as error:
+            raise _UsageError(f"Shot {number} of {path}: {error}") from error
+    return shots
+
+
+def _command_line(shot: dict[str, Any]) -> list[str]:
+    """A shot as it is written after `generate`: a table repeats its option, as "given": {"pose": "take.npz"} does."""
+    line = []
+    for name, value in shot.items():
+        if name != "audio":
+            texts = [f"{key}={entry}" for key, entry in value.items()] if isinstance(value, dict) else [value]
+            line += [f"--{name}={text}" for text in texts]
+    return [*line, "--", str(shot["audio"])]
+
+
+def _make_clip(options: argparse.Namespace, settings: GenerationSettings, worker: Worker, report: Report) -> None:
+    """Make the clip of one shot. Raises DemoError before the work where a file is not what it should be."""
     _check_folder(options.out)
     if not options.audio.exists():
         raise AudioError(f"The sound file {options.audio} does not exist. Check its path, or find the file again.")
-    python = _worker_python(options.python)
-    with Worker(python, worker_site_dirs(python)) as worker:
-        job = GenerationJob(worker, options.audio, settings, options.start, options.duration)
-        clip = job.run(lambda job: report.progress(job.stage, job.progress))
+    job = GenerationJob(worker, options.audio, settings, options.start, options.duration)
+    clip = job.run(lambda job: report.progress(job.stage, job.progress))
     clip.save(options.out)
     for note in job.notes:
         report.note(note)
@@ -144,7 +203,6 @@ def _generate(options: argparse.Namespace, report: Report) -> int:
         peak_memory_bytes=job.peak_memory_bytes,
         settings=settings.to_json(),
     )
-    return OK
 
 
 def _bake(options: argparse.Namespace, report: Report) -> int:
@@ -197,6 +255,9 @@ def _doctor(options: argparse.Namespace, report: Report) -> int:
 
 
 def _settings(options: argparse.Namespace) -> GenerationSettings:
+    """Raises _UsageError for whatever is wrong in the words themselves."""
+    if options.out.suffix != ".npz":
+        raise _UsageError(f"--out must name a file that ends in .npz, not {options.out.name}.")
     try:
         return GenerationSettings(
             seed=options.seed,
@@ -282,8 +343,7 @@ def _stdout_as_stderr() -> Iterator[None]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        print(f"Error: {message}. See {self.prog} --help.", file=sys.stderr)
-        raise SystemExit(USAGE)
+        raise _UsageError(f"{message}. See {self.prog} --help.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -297,38 +357,13 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     generate = command("generate", _generate, "make a motion clip from a sound file")
-    generate.add_argument("audio", type=Path, metavar="AUDIO", help="WAV, FLAC, OGG, MP3 or AIFF")
-    generate.add_argument("--out", type=Path, required=True, metavar="CLIP.npz", help="the clip to write")
-    generate.add_argument("--seed", type=int, default=0, help="the take")
-    generate.add_argument("--steps", type=int, default=GenerationSettings.steps, help="quality against speed")
-    generate.add_argument("--device", default=AUTO, help="auto, cuda, mps or cpu")
-    generate.add_argument(
-        "--style", default=GenerationSettings.style, help=f"whose lips to take after: {', '.join((AUTO, *STYLES))}"
-    )
-    generate.add_argument(
-        "--emotion", default=GenerationSettings.emotion, help=f"what to show: {', '.join((AUTO, NEUTRAL, *EMOTIONS))}"
-    )
-    generate.add_argument(
-        "--intensity", type=float, default=GenerationSettings.intensity, help="how much of the emotion, 0 to 1"
-    )
-    generate.add_argument(
-        "--given",
-        action="append",
-        default=[],
-        metavar="FACTOR=CLIP.npz",
-        help="keep the track of this factor and fit the others to it; repeatable",
-    )
-    generate.add_argument("--prefix", default="", metavar="CLIP.npz", help="go on from the end of this clip")
-    generate.add_argument("--suffix", default="", metavar="CLIP.npz", help="lead into the start of this clip")
-    generate.add_argument(
-        "--grid", default=GenerationSettings.grid, help=f"how the steps lie, for experts: {', '.join(GRIDS)}"
-    )
-    generate.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="begin here in the sound")
-    generate.add_argument("--duration", type=float, metavar="SECONDS", help="use so much of it")
-    generate.add_argument(
-        "--factor", action="append", default=[], metavar="FACTOR.SETTING=VALUE", help="such as lip.gain=1.2; repeatable"
-    )
+    _add_shot_arguments(generate)
     generate.add_argument("--python", type=Path, help="a Python with PyTorch to generate with")
+
+    run = command("run", _run, "make the motion clips of a job file, one after the other")
+    run.add_argument("job", type=Path, metavar="JOB.json", help="shots with the options of generate by their names")
+    run.add_argument("--overwrite", action="store_true", help="make clips again that exist already")
+    run.add_argument("--python", type=Path, help="a Python with PyTorch to generate with")
 
     bake = command("bake", _bake, "put a motion clip onto a character in a Blender file")
     bake.add_argument("clip", type=Path, metavar="CLIP", help="what generate wrote")
@@ -345,3 +380,38 @@ def _parser() -> argparse.ArgumentParser:
     examine = command("doctor", _doctor, "look whether everything is here that is needed")
     examine.add_argument("--python", type=Path, help="a Python with PyTorch to look at")
     return parser
+
+
+def _add_shot_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says how one clip is made, on the command line and in job files alike."""
+    parser.add_argument("audio", type=Path, metavar="AUDIO", help="WAV, FLAC, OGG, MP3 or AIFF")
+    parser.add_argument("--out", type=Path, required=True, metavar="CLIP.npz", help="the clip to write")
+    parser.add_argument("--seed", type=int, default=0, help="the take")
+    parser.add_argument("--steps", type=int, default=GenerationSettings.steps, help="quality against speed")
+    parser.add_argument("--device", default=AUTO, help="auto, cuda, mps or cpu")
+    parser.add_argument(
+        "--style", default=GenerationSettings.style, help=f"whose lips to take after: {', '.join((AUTO, *STYLES))}"
+    )
+    parser.add_argument(
+        "--emotion", default=GenerationSettings.emotion, help=f"what to show: {', '.join((AUTO, NEUTRAL, *EMOTIONS))}"
+    )
+    parser.add_argument(
+        "--intensity", type=float, default=GenerationSettings.intensity, help="how much of the emotion, 0 to 1"
+    )
+    parser.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="FACTOR=CLIP.npz",
+        help="keep the track of this factor and fit the others to it; repeatable",
+    )
+    parser.add_argument("--prefix", default="", metavar="CLIP.npz", help="go on from the end of this clip")
+    parser.add_argument("--suffix", default="", metavar="CLIP.npz", help="lead into the start of this clip")
+    parser.add_argument(
+        "--grid", default=GenerationSettings.grid, help=f"how the steps lie, for experts: {', '.join(GRIDS)}"
+    )
+    parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="begin here in the sound")
+    parser.add_argument("--duration", type=float, metavar="SECONDS", help="use so much of it")
+    parser.add_argument(
+        "--factor", action="append", default=[], metavar="FACTOR.SETTING=VALUE", help="such as lip.gain=1.2; repeatable"
+    )

@@ -261,6 +261,20 @@ def test_a_damaged_clip(face, tmp_path, capfd, content):
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("option", ["--given=pose=", "--prefix=", "--suffix="])
+@pytest.mark.parametrize("content", [None, b"PK\3\4 and then nothing"], ids=["missing", "cut off"])
+def test_a_given_clip_that_cannot_be_read(tmp_path, capfd, option, content):
+    """Told before the worker starts: there is none at that path."""
+    write_wav(tmp_path / "a.wav")
+    if content:
+        (tmp_path / "bad.npz").write_bytes(content)
+    before = files(tmp_path)
+    options = ["--out", tmp_path / "take.npz", "--python", tmp_path / "none", f"{option}{tmp_path / 'bad.npz'}"]
+    assert run("generate", tmp_path / "a.wav", *options) == cli.FAILED
+    assert "bad.npz" in one_sentence(capfd.readouterr().err)
+    assert files(tmp_path) == before
+
+
 def test_a_clip_with_a_pickle_in_it_is_not_opened(face, tmp_path, capfd):
     header = json.dumps({"fps": 30, "audio_hash": "", "settings": {}, "version": 1})
     channels = np.array([{}], dtype=object)

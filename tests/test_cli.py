@@ -89,6 +89,97 @@ def test_settings_are_those_of_the_command_line(sound, tmp_path, capsys):
     assert MotionClip.load(out).audio_hash == "0.5-1.0"
 
 
+DIRECTED = {
+    "emotion": "happy",
+    "intensity": 0.7,
+    "style": "auto",
+    "grid": "epss",
+    "given": {"pose": "clip.npz", "eyes": "clip.npz"},
+    "prefix": "clip.npz",
+    "suffix": "clip.npz",
+    "factor": {"lip.gain": 1.5},
+}
+
+
+def assert_directed(out, clip):
+    """That a take was made with the settings of DIRECTED."""
+    told = MotionClip.load(out).settings
+    assert (told["emotion"], told["intensity"], told["style"], told["grid"]) == ("happy", 0.7, "auto", "epss")
+    assert told["prefix"] == told["suffix"] == str(clip)
+    assert [told["factors"][name]["given"] for name in ("lip", "pose", "eyes")] == ["", str(clip), str(clip)]
+    assert told["factors"]["lip"]["gain"] == 1.5
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_every_way_to_direct_a_take_reaches_the_generator(sound, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = [f"--{key}={value}" for key, value in DIRECTED.items() if not isinstance(value, dict)]
+    options += ["--given", "pose=clip.npz", "--given", "eyes=clip.npz", "--factor", "lip.gain=1.5"]
+    assert run("generate", sound, "--out", "take.npz", "--python", WORKER_PYTHON, *options) == cli.OK
+    assert_directed(tmp_path / "take.npz", clip)
+
+
+def write_job(folder, *shots):
+    path = folder / "job.json"
+    path.write_text(json.dumps({"shots": shots}))
+    return path
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_a_job_names_its_settings_as_the_command_line_does(sound, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = write_job(tmp_path, {"audio": "a.wav", "out": "take.npz", **DIRECTED})
+    assert run("run", job, "--python", WORKER_PYTHON) == cli.OK
+    assert_directed(tmp_path / "take.npz", clip)
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_a_job_goes_on_after_a_shot_that_fails_and_keeps_what_is_there(sound, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shots = [
+        {"audio": "a.wav", "out": "1.npz", "seed": 1},
+        {"audio": "none.wav", "out": "2.npz"},
+        {"audio": "a.wav", "out": "3.npz", "prefix": "1.npz"},
+        {"audio": "a.wav", "out": "4.npz", "prefix": "2.npz"},
+    ]
+    job = write_job(tmp_path, *shots)
+    assert run("run", job, "--json", "--python", WORKER_PYTHON) == cli.FAILED
+    events = lines(capfd.readouterr().out)
+    errors = [event["message"] for event in events if event["event"] == "error"]
+    assert [error.partition(":")[0] for error in errors] == ["Shot 2", "Shot 4"]
+    assert events[-1] == {"event": "done", "made": 2, "skipped": 0, "failed": 2}
+    first = (tmp_path / "1.npz").read_bytes()
+    soundfile.write(tmp_path / "none.wav", np.zeros(16000), 16000)
+    assert run("run", job, "--json", "--python", WORKER_PYTHON) == cli.OK
+    assert lines(capfd.readouterr().out)[-1] == {"event": "done", "made": 2, "skipped": 2, "failed": 0}
+    assert (tmp_path / "1.npz").read_bytes() == first
+    job = write_job(tmp_path, {**shots[0], "seed": 9})
+    assert run("run", job, "--overwrite", "--python", WORKER_PYTHON) == cli.OK
+    assert MotionClip.load(tmp_path / "1.npz").settings["seed"] == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "is no job file"),
+        ('{"shots": [{"out": "a.npz"}]}', "is no job file"),
+        ('{"shots": [{"audio": "a.wav", "out": "a.npz"}, {"audio": "a.wav"}]}', "Shot 2"),
+        ('{"shots": [{"audio": "a.wav", "out": "a.npz", "emotoin": "sad"}]}', "--emotoin"),
+        ('{"shots": [{"audio": "a.wav", "out": "a.npz", "emotion": "joy"}]}', "Unknown emotion 'joy'"),
+        ('{"shots": [{"audio": "a.wav", "out": "a.npz", "given": {"nose": "b.npz"}}]}', "such as pose=take.npz"),
+    ],
+)
+def test_a_job_that_makes_no_sense_is_refused_before_any_work(tmp_path, capsys, text, message):
+    path = tmp_path / "job.json"
+    path.write_text(text)
+    assert run("run", path) == cli.USAGE
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.usefixtures("fake_generator")
 def test_json_is_one_object_per_line_and_progress_never_falls(sound, tmp_path, capfd):
     assert run("generate", sound, "--out", tmp_path / "a.npz", "--json", "--python", WORKER_PYTHON) == cli.OK
@@ -152,7 +243,14 @@ def test_a_file_is_overwritten_only_when_told(clip, tmp_path, capsys):
         (["generate", "a.wav"], "--out"),
         (["generate", "a.wav", "--out", "a.npz", "--seed", "x"], "--seed"),
         (["generate", "a.wav", "--out", "a.npz", "--steps", "0"], "Steps must be between"),
-        (["generate", "a.wav", "--out", "a.npz", "--device", "tpu"], "--device"),
+        (["generate", "a.wav", "--out", "a.npz", "--device", "tpu"], "Unknown device 'tpu'"),
+        (["generate", "a.wav", "--out", "a.npz", "--style", "loud"], "auto, captured, animated or taught"),
+        (["generate", "a.wav", "--out", "a.npz", "--emotion", "joy"], "Unknown emotion 'joy'. Use auto, neutral"),
+        (["generate", "a.wav", "--out", "a.npz", "--intensity", "2"], "Intensity must be between 0 and 1"),
+        (["generate", "a.wav", "--out", "a.npz", "--grid", "fine"], "uniform, sway or epss"),
+        (["generate", "a.wav", "--out", "a.npz", "--given", "nose=a.npz"], "such as pose=take.npz"),
+        (["generate", "a.wav", "--out", "a.npz", "--given", "pose"], "such as pose=take.npz"),
+        (["generate", "a.wav", "--out", "a.npz", "--factor", "pose.given=a.npz"], "such as lip.gain=1.2"),
         (["generate", "a.wav", "--out", "a.wav"], "ends in .npz"),
         (["generate", "a.wav", "--out", "a.npz", "--factor", "lip=2"], "such as lip.gain=1.2"),
         (["generate", "a.wav", "--out", "a.npz", "--factor", "nose.gain=2"], "lip, pose, eyes, expression"),

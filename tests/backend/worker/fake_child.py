@@ -54,7 +54,8 @@ class FakeGenerator:
         random = np.random.default_rng(settings.seed)
         values = random.random((frames, len(names)), dtype=np.float32)
         notes = ("a note",) if behaviour == "noted" else ()
-        result = clip.MotionClip(30.0, values, audio_hash=f"{start_s}-{duration_s}", settings={"made_at": self.made_at})
+        told = {**settings.to_json(), "made_at": self.made_at}
+        result = clip.MotionClip(30.0, values, audio_hash=f"{start_s}-{duration_s}", settings=told)
         if behaviour == "damaged":
             result = SimpleNamespace(save=lambda path: path.write_bytes(b"PK"))
         timings = {"audio": 0.1, "flow": 0.2, "decode": 0.3}

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from blender_demo.backend.errors import ClipError, JobCancelled, WeightsError, WorkerError
-from blender_demo.backend.settings import GenerationSettings
+from blender_demo.backend.motion.clip import MotionClip
+from blender_demo.backend.motion.factors import CHANNELS
+from blender_demo.backend.settings import FactorControl, GenerationSettings
 from blender_demo.backend.worker import process
 from blender_demo.backend.worker.client import GenerationJob, JobState, Worker
 
@@ -67,6 +69,32 @@ def test_the_settings_and_the_range_reach_the_generator(worker):
     clip = other_seed.run()
     assert clip.audio_hash == "1.5-2.0"
     assert not np.array_equal(clip.channels, job(worker, seed=7).run().channels)
+
+
+def test_takes_reach_the_generator_wherever_it_runs(worker, tmp_path, monkeypatch):
+    """The child may have another working folder, so relative paths become absolute."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("head.npz", "before.npz"):
+        MotionClip(30.0, np.zeros((9, len(CHANNELS)), np.float32)).save(tmp_path / name)
+    told = job(worker, prefix="before.npz", factors={"pose": FactorControl(given="head.npz")}).run().settings
+    assert told["prefix"] == str(tmp_path / "before.npz")
+    assert told["factors"]["pose"]["given"] == str(tmp_path / "head.npz")
+    assert told["suffix"] == ""
+
+
+@pytest.mark.parametrize("content", [None, b"PK\3\4"], ids=["missing", "damaged"])
+def test_a_take_that_cannot_be_read_is_refused_before_the_child_starts(worker, tmp_path, content):
+    path = tmp_path / "head.npz"
+    if content:
+        path.write_bytes(content)
+    for settings in (
+        {"factors": {"eyes": FactorControl(given=str(path))}},
+        {"prefix": str(path)},
+        {"suffix": str(path)},
+    ):
+        with pytest.raises(ClipError, match=r"head\.npz"):
+            job(worker, **settings)
+    assert worker.pid is None
 
 
 def test_a_finished_job_tells_what_it_took(worker):
