@@ -89,8 +89,8 @@ def load_frozen(weights: Path, work: Path) -> Frozen:
             if not path.is_file():
                 raise DemoError(f"{error} Or train the stages first, so that there is {path}.") from error
             average = torch.load(path, map_location="cpu", weights_only=True)["average"]
-            average.pop("n_averaged")
-            network.load_state_dict({key.removeprefix("module."): value for key, value in average.items()})
+            known = {key.removeprefix("module.").removeprefix("fcme."): value for key, value in average.items()}
+            network.load_state_dict({key: known[key] for key in network.state_dict()})
             network.eval().requires_grad_(False)
         return Frozen(encoder, fcme)
 
@@ -117,6 +117,12 @@ def prepare(data: Path, cache: Path, frozen: Frozen) -> Ground:
         audios = hear(silent, frozen.encoder, augmented=False, seed=0)
         return [Clip(audio.float(), truth) for audio, truth in zip(audios, truths, strict=True)]
 
-    captured, timed = clips(_CAPTURED, _CAPTURED_CLIPS), clips(_TIMED, _TIMED_CLIPS)
+    captured = [clip for clip in clips(_CAPTURED, _CAPTURED_CLIPS) if clip.truth.captured]
+    timed = [clip for clip in clips(_TIMED, _TIMED_CLIPS) if clip.truth.phones]
+    if not (captured and timed):
+        raise DemoError(
+            f"{data} has nothing to measure on. splits.json must name {_CAPTURED} clips with motion and {_TIMED} clips "
+            "with phones for validation."
+        )
     speech = torch.cat([clip.audio for clip in timed])[: round(_BLINK_S * MODEL_FPS)]
     return Ground(performances, sounds, statistics, captured, timed, speech)

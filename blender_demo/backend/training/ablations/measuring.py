@@ -60,7 +60,7 @@ def measure_lips(model: Model, ground: Ground, settings: GenerationSettings, eul
         "aperture_pearson": seen["aperture_pearson"],
         "std_ratio": seen["std_ratio"],
         **_roughness(zip(ours, (c.truth.captured for c in ground.captured), strict=True)),
-        **{name: said[name] for name in _PHONE_FIGURES},
+        **{name: said[name] for name in _PHONE_FIGURES if name in said},
     }
 
 
