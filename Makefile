@@ -9,7 +9,8 @@ VALID_TAGS = .venv/lib/python3.11/site-packages/bpy/4.5/scripts/modules/_bpy_int
 MATRIX_TESTS := -m 'not slow and not real_blender' --ignore=tests/backend --ignore=tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix test-5.0 test-5.2 real-blender lint bench train finetune ablations zip setup clean
+.PHONY: help demo test test-slow test-matrix test-5.0 test-5.2 real-blender lint bench train finetune ablations
+.PHONY: zip setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
