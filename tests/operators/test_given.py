@@ -8,6 +8,7 @@ import bpy
 import pytest
 
 from blender_demo.backend.motion.clip import MotionClip
+from blender_demo.backend.motion.factors import CHANNELS
 
 pytestmark = pytest.mark.matrix
 
@@ -34,6 +35,20 @@ def test_my_keys_are_given_and_stay(addon: Any, face: Any, fake_job: Any, record
     assert fake_job.made[0].settings.control("expression").given == addon.expression.given
     bpy.context.scene.frame_set(50)
     assert face.data.shape_keys.key_blocks["browInnerUp"].value == pytest.approx(0.6)
+
+
+def test_the_generator_reads_what_was_keyed(addon: Any, face: Any, recording: Path) -> None:
+    pytest.importorskip("torch")
+    from blender_demo.backend.flow.given_tracks import load_given
+
+    bpy.context.scene.render.fps = 24
+    bpy.context.scene.frame_end = 48
+    _key(face, "eyeBlinkLeft", {1: 0.0, 25: 1.0})
+    addon.audio_path = str(recording)
+    bpy.ops.demo.use_keys(factor="eyes")
+    given: Any = load_given(addon.generation("cpu"), 90)
+    assert given.is_given.sum(axis=0).tolist() == [0, 0, 60, 0]
+    assert given.channels[30, CHANNELS.index("eyeBlinkLeft")] == pytest.approx(1.0, abs=0.01)
 
 
 def test_an_edited_take_is_given_and_baked_again(addon: Any, face: Any, fake_job: Any, recording: Path) -> None:
