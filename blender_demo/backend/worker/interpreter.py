@@ -12,8 +12,15 @@ from typing import Final
 from .probe import ERROR_PREFIX, NEEDED
 from .process import APART
 
-__all__ = ["BOOTSTRAP", "PACKAGE_PARENT", "PythonReport", "check_python", "python_can_run_worker", "worker_command",
-           "worker_site_dirs"]
+__all__ = [
+    "BOOTSTRAP",
+    "PACKAGE_PARENT",
+    "PythonReport",
+    "check_python",
+    "python_can_run_worker",
+    "worker_command",
+    "worker_site_dirs",
+]
 
 BOOTSTRAP: Final = Path(__file__).with_name("bootstrap.py")
 PACKAGE_PARENT: Final = Path(__file__).parents[2]

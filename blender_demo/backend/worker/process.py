@@ -21,6 +21,7 @@ from .protocol import Decoder, Message, encode
 
 __all__ = ["APART", "LOG_NAME", "OTHER_PYTHON", "READER_NAME", "ChildProcess"]
 
+
 class _Apart(TypedDict):
     creationflags: int
     start_new_session: bool

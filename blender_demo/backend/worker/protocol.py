@@ -14,8 +14,18 @@ from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 from ..errors import WorkerError
 
 __all__ = [
-    "MAX_MESSAGE_BYTES", "PROTOCOL_VERSION", "Cancel", "Decoder", "Done", "Failed", "Generate", "Hello", "Message",
-    "Progress", "Ready", "encode",
+    "MAX_MESSAGE_BYTES",
+    "PROTOCOL_VERSION",
+    "Cancel",
+    "Decoder",
+    "Done",
+    "Failed",
+    "Generate",
+    "Hello",
+    "Message",
+    "Progress",
+    "Ready",
+    "encode",
 ]
 
 PROTOCOL_VERSION: Final = 1
