@@ -2,7 +2,7 @@
 """Variants do what their names say, what is measured of ours is ours, and an interrupted run goes on."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,19 +12,30 @@ import soundfile
 import torch
 
 from blender_demo.backend.audio.encoder import CONDITION_DIM, PHONES, AudioEncoder
+from blender_demo.backend.audio.features import extract
 from blender_demo.backend.evaluation.clips import Truth
 from blender_demo.backend.fcme.model import Fcme
 from blender_demo.backend.flow.model import CONTEXT, FlowConfig, LipPrior, VectorField, VectorFields
 from blender_demo.backend.flow.sampler import Known, sample_latents
-from blender_demo.backend.motion.factors import FACTOR_INDEX, FACTORS, LATENT_DIM, channel_slice, latent_slice
+from blender_demo.backend.motion.factors import CHANNELS, FACTOR_INDEX, FACTORS, LATENT_DIM, channel_slice, latent_slice
 from blender_demo.backend.settings import GenerationSettings
 from blender_demo.backend.training.ablations import __main__ as ablations
-from blender_demo.backend.training.ablations import report, sampling
-from blender_demo.backend.training.ablations.ground import Clip, Ground
+from blender_demo.backend.training.ablations import report, sampling, variants
+from blender_demo.backend.training.ablations.ground import Clip, Frozen, Ground
 from blender_demo.backend.training.ablations.measuring import controlled, pose_influence
 from blender_demo.backend.training.ablations.questions import QUESTIONS
 from blender_demo.backend.training.ablations.sampling import sample
-from blender_demo.backend.training.ablations.variants import ALL, JointField, Model, Space, Vae, cosine_schedule, couple
+from blender_demo.backend.training.ablations.variants import (
+    ALL,
+    JointField,
+    Model,
+    Space,
+    Vae,
+    Workshop,
+    cosine_schedule,
+    couple,
+)
+from blender_demo.backend.training.targets import Performance
 
 FRAMES = 70
 CONFIG = FlowConfig(
@@ -109,7 +120,7 @@ def test_a_joint_field_keeps_what_is_given_and_lets_it_leak_into_the_lips(audio)
 
 def test_lips_of_separate_fields_do_not_feel_the_head_and_those_of_a_joint_field_do(audio):
     clip = Clip(audio, Truth(Path("clip.flac"), None, None))
-    ground = Ground([], [], (torch.zeros(LATENT_DIM), torch.ones(LATENT_DIM)), [clip], [clip], audio)
+    ground = Ground([], [], [], (torch.zeros(LATENT_DIM), torch.ones(LATENT_DIM)), [clip], [clip], audio)
     assert set(pose_influence(model(*CONTEXT), ground, GenerationSettings()).values()) == {0.0}
     assert min(pose_influence(model(ALL), ground, GenerationSettings()).values()) > 0.0
 
@@ -123,6 +134,26 @@ def test_latents_of_the_plain_vae_belong_to_no_factor():
         assert bool((slope[:, latent_slice("pose")] != 0).all()) == is_mixed
     weights = [sum(p.numel() for p in network.parameters()) for network in (Vae(), Fcme())]
     assert weights[0] == pytest.approx(weights[1], rel=0.35)
+
+
+def test_each_row_of_fcme_leaves_out_one_loss_and_the_first_none(tmp_path, monkeypatch):
+    left_out = []
+
+    def train(motions, sounds, recipe, loop) -> Fcme:
+        left_out.append({f.name for f in fields(recipe) if getattr(recipe, f.name) == 0.0})
+        return Fcme()
+
+    monkeypatch.setattr(variants, "train_fcme", train)
+    motion = np.random.default_rng(0).random((40, len(CHANNELS)), np.float32)
+    performance = Performance(extract(np.zeros(32_000, np.float32)), motion, 0)
+    statistics = (torch.zeros(LATENT_DIM), torch.ones(LATENT_DIM))
+    ground = Ground([performance], [], [performance], statistics, [], [], torch.zeros(0))
+    shop = Workshop(Frozen(AudioEncoder(), Fcme()), ground, tmp_path, ablations._RECIPE)
+    rows = next(q for q in QUESTIONS if q.name == "fcme").rows
+    for row in rows.values():
+        assert np.isfinite(list(row(shop).values())).all()
+    assert left_out == [set(), *({name.removeprefix("no ")} for name in list(rows)[1:])]
+    assert {"no velocity", "no kl", "no decorrelation"} <= set(rows)
 
 
 @pytest.fixture(scope="module")

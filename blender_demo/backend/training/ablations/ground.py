@@ -20,7 +20,7 @@ from ...motion.factors import CHANNELS, MODEL_FPS
 from ...networks import Networks
 from ..captured import captured_lips
 from ..coarticulation import fit_teacher
-from ..corpus import load_corpus
+from ..corpus import Utterance, load_corpus
 from ..flow import hear, latent_statistics
 from ..targets import Performance, draw_performances
 
@@ -63,12 +63,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Ground:
-    """performances, and the sounds (T, CONDITION_DIM) that go with each; captured clips have motion, timed ones phones;
-    speech (T, CONDITION_DIM) is a minute of the latter.
+    """performances, and the sounds (T, CONDITION_DIM) that go with each; unseen: performances of validation clips;
+    captured clips have motion, timed ones phones; speech (T, CONDITION_DIM) is a minute of the latter.
     """
 
     performances: list[Performance]
     sounds: list[Tensor]
+    unseen: list[Performance]
     statistics: tuple[Tensor, Tensor]
     captured: list[Clip]
     timed: list[Clip]
@@ -109,20 +110,24 @@ def prepare(data: Path, cache: Path, frozen: Frozen) -> Ground:
     statistics = frozen.statistics or latent_statistics(frozen.fcme, performances)
     sounds = hear(performances, frozen.encoder, augmented=True, seed=0)
 
-    def clips(corpus: str, count: int) -> list[Clip]:
+    def chosen(corpus: str, count: int) -> list[Utterance]:
         unseen = [u for u in utterances[corpus] if u.split == "val"]
-        chosen = unseen[:: max(1, len(unseen) // count)][:count]
-        silent = [Performance(u.features, np.zeros((len(u), len(CHANNELS)), np.float32), 0) for u in chosen]
-        truths = [read_truth(data / "clips" / corpus / f"{u.name}.flac") for u in chosen]
+        return unseen[:: max(1, len(unseen) // count)][:count]
+
+    def clips(some: list[Utterance]) -> list[Clip]:
+        silent = [Performance(u.features, np.zeros((len(u), len(CHANNELS)), np.float32), 0) for u in some]
+        truths = [read_truth(data / "clips" / u.corpus / f"{u.name}.flac") for u in some]
         audios = hear(silent, frozen.encoder, augmented=False, seed=0)
         return [Clip(audio.float(), truth) for audio, truth in zip(audios, truths, strict=True)]
 
-    captured = [clip for clip in clips(_CAPTURED, _CAPTURED_CLIPS) if clip.truth.captured]
-    timed = [clip for clip in clips(_TIMED, _TIMED_CLIPS) if clip.truth.phones]
+    seen, said = chosen(_CAPTURED, _CAPTURED_CLIPS), chosen(_TIMED, _TIMED_CLIPS)
+    captured = [clip for clip in clips(seen) if clip.truth.captured]
+    timed = [clip for clip in clips(said) if clip.truth.phones]
     if not (captured and timed):
         raise DemoError(
             f"{data} has nothing to measure on. splits.json must name {_CAPTURED} clips with motion and {_TIMED} clips "
             "with phones for validation."
         )
     speech = torch.cat([clip.audio for clip in timed])[: round(_BLINK_S * MODEL_FPS)]
-    return Ground(performances, sounds, statistics, captured, timed, speech)
+    unseen = draw_performances(seen + said, teacher, np.random.default_rng(1))
+    return Ground(performances, sounds, unseen, statistics, captured, timed, speech)

@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...evaluation.clips import Truth, at_frames_of
-from ...evaluation.control import wanted_motion
+from ...evaluation.control import gaze_errors_deg, pose_errors_deg, wanted_motion
 from ...evaluation.measures import blinks_per_minute, energy_split, jerk
 from ...evaluation.observation import figures, observe, pool
+from ...fcme.model import Fcme
 from ...flow.sampler import Known
 from ...motion.clip import MotionClip
 from ...motion.factors import CHANNELS, FACTORS, LATENT_DIM, LIMITS, MODEL_FPS, channel_slice, latent_slice
 from ...settings import GenerationSettings
+from ..fcme import _cross_covariance, evaluate_fcme
 from .ground import Clip, Ground
 from .sampling import sample
 from .variants import ALL, Model
 
-__all__ = ["controlled", "measure", "measure_lips", "pose_influence"]
+__all__ = ["controlled", "measure", "measure_autoencoder", "measure_lips", "pose_influence"]
 
 _LIP_FIELDS: Final = (ALL, "lip")
 _EYE_FIELDS: Final = (ALL, "pose", "eyes")
@@ -94,6 +96,23 @@ def pose_influence(model: Model, ground: Ground, settings: GenerationSettings) -
         float(100 * np.sqrt(np.mean((np.concatenate(after) - before) ** 2)) / spread) for after in (redrawn, given)
     ]
     return {"lip_change_redrawn_percent": changes[0], "lip_change_given_percent": changes[1]}
+
+
+@torch.no_grad()
+def measure_autoencoder(network: Fcme, motions: list[NDArray[np.float32]]) -> dict[str, float]:
+    """Of motions (T, 60) that it did not learn: variance that each factor keeps, errors of head and gaze in degrees,
+    mean squared correlation between latents of different factors.
+    """
+    truth = torch.from_numpy(np.concatenate(motions))
+    latents = network.encode(truth).mean
+    before, after = (MotionClip(MODEL_FPS, c.numpy()) for c in (truth, network.decode(latents)))
+    kept = evaluate_fcme(network, motions)
+    return {
+        **{f"{f.name}_kept_percent": 100 * kept[f"{f.name} variance kept"] for f in FACTORS},
+        "pose_error_deg": float(pose_errors_deg(before, after).mean()),
+        "gaze_error_deg": float(gaze_errors_deg(before, after).mean()),
+        "cross_correlation": float(_cross_covariance(latents)),
+    }
 
 
 def _swept_head(model: Model, frames: int) -> Known:

@@ -2,12 +2,13 @@
 """The questions, and the rows that answer each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from ...flow.model import CONTEXT
 from ...settings import GRIDS, GenerationSettings
-from .measuring import controlled, measure, measure_lips, pose_influence
+from ..fcme import FcmeRecipe
+from .measuring import controlled, measure, measure_autoencoder, measure_lips, pose_influence
 from .variants import ALL, Variant, Workshop
 
 __all__ = ["QUESTIONS", "Figures", "Question"]
@@ -73,6 +74,11 @@ def _lips(settings: GenerationSettings) -> Callable[[Workshop], Figures]:
     return lambda shop: measure_lips(shop.shipped(), shop.ground, settings)
 
 
+def _without(loss: str) -> Callable[[Workshop], Figures]:
+    return lambda shop: measure_autoencoder(shop.fcme_without(loss), [p.channels for p in shop.ground.unseen])
+
+
+_LOSSES: Final = [f.name for f in fields(FcmeRecipe) if isinstance(f.default, float) and f.name != "rate"]
 _SOLVERS: Final = {"Euler": True, "Adams-Bashforth 2": False}
 
 QUESTIONS: Final = (
@@ -163,5 +169,10 @@ QUESTIONS: Final = (
             for scale in (0.0, 0.25, 0.5, 0.75, 1.0)
         }
         | {f"guidance {g:g}": _lips(controlled("lip", guidance=g)) for g in (1.0, 1.3, 1.5, 2.0)},
+    ),
+    Question(
+        "fcme",
+        "What is each loss of FCME worth? One is left out at a time.",
+        {"all losses (ours)": _without("")} | {f"no {loss}": _without(loss) for loss in _LOSSES},
     ),
 )

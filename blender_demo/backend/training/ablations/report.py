@@ -25,6 +25,13 @@ _COLUMNS: Final = {
     "blinks_per_minute": ("blinks / min", "{:.0f}"),
     "lip_change_redrawn_percent": ("lips, head redrawn %", "{:.1f}"),
     "lip_change_given_percent": ("lips, head given %", "{:.1f}"),
+    "lip_kept_percent": ("lips kept %", "{:.1f}"),
+    "pose_kept_percent": ("pose kept %", "{:.1f}"),
+    "eyes_kept_percent": ("eyes kept %", "{:.1f}"),
+    "expression_kept_percent": ("expression kept %", "{:.1f}"),
+    "pose_error_deg": ("head °", "{:.2f}"),
+    "gaze_error_deg": ("gaze °", "{:.2f}"),
+    "cross_correlation": ("r² across factors", "{:.4f}"),
 }
 """Heading and format of each figure."""
 

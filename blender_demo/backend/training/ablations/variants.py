@@ -7,7 +7,7 @@ from fields and a field is trained once for all rows that it takes part in.
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,7 +21,7 @@ from ...fcme.model import Fcme, Posterior
 from ...flow.model import CONTEXT, RESIDUAL_SCALE, FlowConfig, Given, LipPrior, VectorField
 from ...motion.factors import CHANNELS, FACTORS, LATENT_DIM, channel_slice, latent_slice
 from ...settings import STYLES
-from ..fcme import FcmeRecipe
+from ..fcme import FcmeRecipe, train_fcme
 from ..flow import (
     _STYLE_SHARES,
     FlowRecipe,
@@ -42,6 +42,7 @@ ALL: Final = "all"
 
 _LIPS: Final = latent_slice("lip")
 _WIDTH: Final = 64
+_FCME_BATCH: Final = 64
 _FACTOR_GIVEN: Final = 0.15
 """How often a joint field is given a whole factor."""
 
@@ -199,9 +200,11 @@ class Workshop:
         fields = {variant.field: self._field(variant) for variant in variants}
         return Model(self._space(first.space), self._prior(first), fields, first.prior, first.path)
 
-    def autoencoder(self, name: str) -> Fcme:
-        """The auto-encoder of a space."""
-        return self._space(name).network
+    def fcme_without(self, loss: str) -> Fcme:
+        """A small FCME, trained without one of the losses of its recipe, or with all of them for ""."""
+        recipe = replace(FcmeRecipe(), steps=self.recipe.steps, batch=_FCME_BATCH, **({loss: 0.0} if loss else {}))
+        motions = [p.channels for p in self.ground.performances]
+        return train_fcme(motions, self.ground.sounds, recipe, self._loop(f"fcme_without_{loss}" if loss else "fcme"))
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._made:
@@ -324,7 +327,7 @@ def _train_autoencoder(network: Fcme, loop: TrainingLoop, ground: Ground, recipe
     network.channel_scale.copy_(everything.std(0).clamp(min=0.01))
 
     def step(index: int) -> dict[str, Tensor]:
-        starts = rng.integers(0, len(everything) - losses.frames, losses.batch)
+        starts = rng.integers(0, len(everything) - losses.frames, _FCME_BATCH)
         truth = everything[torch.from_numpy(starts)[:, None] + torch.arange(losses.frames)]
         posterior = network.encode(truth)
         error = (network.decode(posterior.sample()) - truth) / network.channel_scale
