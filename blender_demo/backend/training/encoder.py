@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..audio.encoder import ARTICULATION, PHONES, AudioEncoder
 from ..audio.features import MEL_BANDS, MEL_PER_FRAME
@@ -18,7 +17,7 @@ from .augment import augment_mel
 from .captured import captured_lips
 from .coarticulation import CoarticulationTeacher, close_lips
 from .corpus import Utterance, phone_labels
-from .loop import TrainingLoop, cosine_rate
+from .loop import TrainingLoop, averaged, cosine_rate
 
 __all__ = ["EncoderRecipe", "articulation_of", "evaluate_encoder", "train_encoder"]
 
@@ -72,7 +71,7 @@ def train_encoder(
     rng = np.random.default_rng(recipe.seed)
 
     network = AudioEncoder()
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    average = averaged(network, 0.995)
     cost = torch.tensor([recipe.visible_cost if phone in _VISIBLE else 1.0 for phone in PHONES])
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.05, betas=(0.9, 0.98))
 

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ..audio.encoder import CONDITION_DIM, SPEECH_DIM, AudioEncoder, condition
@@ -19,7 +18,7 @@ from ..flow.sampler import emotion_vector
 from ..motion.factors import LATENT_DIM, channel_slice, latent_slice
 from ..settings import STYLES
 from .augment import augment_mel
-from .loop import TrainingLoop, cosine_rate
+from .loop import TrainingLoop, averaged, cosine_rate
 from .targets import Performance
 
 __all__ = ["FlowRecipe", "HeardLatents", "PriorAndFields", "hear", "heard_latents", "latent_statistics", "train_flow"]
@@ -128,7 +127,7 @@ def train_flow(
     rng = np.random.default_rng(recipe.seed)
     weight = np.array([len(h.latents) * _STYLE_SHARES[STYLES[h.style]] for h in heard])
     networks = networks or PriorAndFields()
-    average = AveragedModel(networks, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+    average = averaged(networks, 0.998)
     optimizer = torch.optim.AdamW(networks.parameters(), lr=recipe.rate, weight_decay=0.02, betas=(0.9, 0.98))
     mean, scale = (numbers[_LIPS] for numbers in statistics)
     lip_scale = fcme.channel_scale[channel_slice("lip")]

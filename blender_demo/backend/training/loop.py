@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ..errors import DemoError
@@ -28,7 +28,7 @@ from ..errors import DemoError
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-__all__ = ["TrainingLoop", "cosine_rate", "first_process_first", "join_processes"]
+__all__ = ["TrainingLoop", "averaged", "cosine_rate", "first_process_first", "join_processes"]
 
 
 def cosine_rate(peak: float, steps: int) -> Callable[[int], float]:
@@ -43,6 +43,19 @@ def cosine_rate(peak: float, steps: int) -> Callable[[int], float]:
         return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))))
 
     return rate
+
+
+def averaged(network: nn.Module, decay: float, use_buffers: bool = False) -> AveragedModel:
+    """A running average of the weights for `TrainingLoop.run`.
+
+    Exponential, but at first no longer than half the run so far: (1 + n) / (3 + n) instead of `decay` after n steps. A
+    plain one would give back the weights it began with after a run that is short for its decay.
+    """
+
+    def update(averages, weights, count) -> None:
+        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (3 + int(count))))(averages, weights, count)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=use_buffers)
 
 
 def join_processes() -> tuple[int, int]:

@@ -329,7 +329,8 @@ def _recorded(speech: Speech, random: np.random.Generator) -> Speech:
 
 def _write(speech: Speech, out: Path, name: str) -> None:
     """The sound appears last and whole, so that a reader never sees a clip without its phones."""
-    phones = [[phone, round(start, 4), round(end, 4)] for phone, start, end in speech.phones]
+    rounded = [[phone, round(start, 4), round(end, 4)] for phone, start, end in speech.phones]
+    phones = [entry for entry in rounded if entry[1] != entry[2]]
     sound = out / f"{name}.flac"
     for path, write in (
         (sound.with_suffix(".phones.json"), lambda p: p.write_text(json.dumps(phones))),

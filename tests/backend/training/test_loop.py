@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from blender_demo.backend.errors import DemoError
-from blender_demo.backend.training.loop import TrainingLoop, cosine_rate
+from blender_demo.backend.training.loop import TrainingLoop, averaged, cosine_rate
 
 REPO = Path(__file__).resolve().parents[3]
 STEPS = 20
@@ -28,7 +28,7 @@ def train(folder: Path, steps: int = STEPS, stop_at: int = STEPS, **options) -> 
     torch.manual_seed(5)
     rng, generator = np.random.default_rng(6), torch.Generator().manual_seed(7)
     network = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.Linear(8, 1))
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    average = averaged(network, 0.9)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
     drawn = []
 
@@ -82,6 +82,21 @@ def test_the_rate_warms_up_and_falls_to_a_hundredth(steps, warmup):
     assert int(np.argmax(rates)) in (max(0, warmup - 1), warmup)
     assert max(rates) == 2.0
     assert rates[-1] == pytest.approx(0.02)
+
+
+def average_of_a_ramp(steps: int, decay: float) -> float:
+    """The average after a weight went through 1, 2, ... `steps`, one step each."""
+    network = nn.Linear(1, 1, bias=False)
+    average = averaged(network, decay)
+    for value in range(1, steps + 1):
+        nn.init.constant_(network.weight, float(value))
+        average.update_parameters(network)
+    return float(weights(average.module))
+
+
+def test_weights_are_averaged_over_the_later_part_of_a_short_run_and_over_the_decay_of_a_long_one():
+    assert 50 < average_of_a_ramp(100, 0.998) < 80
+    assert average_of_a_ramp(2000, 0.99) == pytest.approx(2000 - 99, abs=1.0)
 
 
 def test_autocast_computes_in_bfloat16_and_keeps_weights_in_single_precision(tmp_path):

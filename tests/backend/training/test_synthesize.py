@@ -174,6 +174,13 @@ def test_same_seed_writes_same_clips_of_the_right_length(tmp_path: Path, espeak:
         assert not any(a[0] == b[0] == "SIL" for a, b in pairwise(phones))
 
 
+def test_a_phone_too_short_for_the_written_times_is_left_out(tmp_path: Path) -> None:
+    phones = (("SIL", 0.0, 0.5), ("AA", 0.5, 0.50003), ("P", 0.50003, 1.0))
+    synthesize._write(Speech(np.zeros(16_000, np.float32), phones), tmp_path, "clip")
+    assert json.loads((tmp_path / "clip.phones.json").read_text()) == [["SIL", 0.0, 0.5], ["P", 0.5, 1.0]]
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.flac", "clip.phones.json"}
+
+
 def test_missing_programs_are_named_with_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise OSError(name)
