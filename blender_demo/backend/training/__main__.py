@@ -19,7 +19,7 @@ from .corpus import load_corpus
 from .encoder import EncoderRecipe, evaluate_encoder, train_encoder
 from .fcme import FcmeRecipe, evaluate_fcme, train_fcme
 from .flow import FlowRecipe, hear, heard_latents, latent_statistics, train_flow
-from .loop import TrainingLoop
+from .loop import TrainingLoop, first_process_first, join_processes
 from .targets import draw_performances, silent_performances
 
 _CORPORA = ("grid_s1", "facegood", "speechocean_train", "ljspeech")
@@ -43,19 +43,21 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     figures = _train(arguments.data, arguments.work, arguments.out, arguments.scale)
-    (arguments.work / "figures.json").write_text(json.dumps(figures, indent=2))
-    print(json.dumps(figures, indent=2))
+    if join_processes()[0] == 0:
+        (arguments.work / "figures.json").write_text(json.dumps(figures, indent=2))
+        print(json.dumps(figures, indent=2))
 
 
 def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[str, float]]:
     validation = {name: set(ids) for name, ids in json.loads((data / "splits.json").read_text())["val"].items()}
-    utterances = [
-        u
-        for corpus in _CORPORA
-        for u in load_corpus(data / "clips" / corpus, work / "cache", validation.get(corpus, set()))
-    ]
-    if (work / _VOICES).is_dir():
-        utterances += load_corpus(work / _VOICES, work / "cache", set())
+    with first_process_first():
+        utterances = [
+            u
+            for corpus in _CORPORA
+            for u in load_corpus(data / "clips" / corpus, work / "cache", validation.get(corpus, set()))
+        ]
+        if (work / _VOICES).is_dir():
+            utterances += load_corpus(work / _VOICES, work / "cache", set())
     tracked = [u for u in utterances if u.captured is not None and u.phones is not None]
     teacher, teacher_figures = fit_teacher(
         tracked, [captured_lips(u) for u in tracked], max(1, int(_TEACHER_STEPS * scale))
@@ -82,7 +84,8 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
     heard = [h for d, s in zip(draws, sounds, strict=True) for h in heard_latents(d, s, fcme, statistics)]
     loop = TrainingLoop("flow", work, autocast=True)
     flow = train_flow(heard, fcme, statistics, _scaled(FlowRecipe(), scale), loop)
-    Networks(encoder, fcme, flow.prior, flow.fields, *statistics).save(out)
+    if join_processes()[0] == 0:
+        Networks(encoder, fcme, flow.prior, flow.fields, *statistics).save(out)
     return figures
 
 

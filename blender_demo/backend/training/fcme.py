@@ -16,7 +16,10 @@ from ..motion.factors import ARKIT_NAMES, CHANNEL_INDEX, CHANNELS, FACTORS, chan
 from .loop import TrainingLoop, averaged, cosine_rate
 from .observations import Observer, drawn_channels
 
-__all__ = ["FcmeLosses", "FcmeRecipe", "FittedPairs", "evaluate_fcme", "fitted_pairs", "train_fcme"]
+__all__ = [
+    "CHANNEL_LOSSES", "LANDMARK_LOSSES", "FcmeLosses", "FcmeRecipe", "FittedPairs", "evaluate_fcme", "fitted_pairs",
+    "train_fcme", "train_landmark_input",
+]  # fmt: skip
 
 _POSE: Final = channel_slice("pose")
 _GAZE: Final = [CHANNEL_INDEX[name] for name in ("gazeYaw", "gazePitch")]
@@ -110,7 +113,7 @@ class FcmeLosses(nn.Module):
         self.heard = nn.Sequential(nn.Linear(sound_dim, 96), nn.GELU(), nn.Linear(96, 48))
         self.log_sharpness = nn.Parameter(torch.tensor(10.0).log())
 
-    def of_channels(self, channels: Tensor, sound: Tensor, names: tuple[str, ...] = CHANNEL_LOSSES) -> dict[str, Tensor]:
+    def of_channels(self, channels: Tensor, sound: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
         """The named terms for crops of motion (B, F, 60) and what is heard in them (B, F, D)."""
         posterior = self.fcme.encode(channels)
         error = (self.fcme.decode(posterior.sample()) - channels) / self.fcme.channel_scale
@@ -126,7 +129,7 @@ class FcmeLosses(nn.Module):
         }
         return {name: makers[name]() for name in names}
 
-    def of_landmarks(self, pairs: FittedPairs, names: tuple[str, ...] = LANDMARK_LOSSES) -> dict[str, Tensor]:
+    def of_landmarks(self, pairs: FittedPairs, names: tuple[str, ...]) -> dict[str, Tensor]:
         """The named terms for pairs of observed frames."""
         first, second = (self.fcme.encode_fitted(part) for part in (pairs.first_fitted, pairs.second_fitted))
         makers = {
