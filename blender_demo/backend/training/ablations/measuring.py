@@ -7,11 +7,14 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...audio.encoder import SPEECH_DIM
+from ...evaluation import disentanglement
 from ...evaluation.clips import Truth, at_frames_of
-from ...evaluation.control import gaze_errors_deg, pose_errors_deg, wanted_motion
+from ...evaluation.control import wanted_motion
 from ...evaluation.measures import blinks_per_minute, energy_split, jerk
 from ...evaluation.observation import figures, observe, pool
 from ...fcme.model import Fcme
@@ -19,16 +22,17 @@ from ...flow.sampler import Known
 from ...motion.clip import MotionClip
 from ...motion.factors import CHANNELS, FACTORS, LATENT_DIM, LIMITS, MODEL_FPS, channel_slice, latent_slice
 from ...settings import GenerationSettings
-from ..fcme import _cross_covariance, evaluate_fcme
+from ..fcme import _cross_correlation
 from .ground import Clip, Ground
 from .sampling import sample
 from .variants import ALL, Model
 
-__all__ = ["controlled", "measure", "measure_autoencoder", "measure_lips", "pose_influence"]
+__all__ = ["controlled", "measure", "measure_fcme", "measure_lips", "pose_influence", "variance_kept"]
 
 _LIP_FIELDS: Final = (ALL, "lip")
 _EYE_FIELDS: Final = (ALL, "pose", "eyes")
 _PHONE_FIGURES: Final = ("closure_auc", "rounding_auc", "open_auc", "closure_recall")
+_OBSERVED: Final = 600
 _LIMITS: Final = np.array([LIMITS[name] for name in CHANNELS], np.float32).T
 
 
@@ -98,21 +102,49 @@ def pose_influence(model: Model, ground: Ground, settings: GenerationSettings) -
     return {"lip_change_redrawn_percent": changes[0], "lip_change_given_percent": changes[1]}
 
 
-@torch.no_grad()
-def measure_autoencoder(network: Fcme, motions: list[NDArray[np.float32]]) -> dict[str, float]:
-    """Of motions (T, 60) that it did not learn: variance that each factor keeps, errors of head and gaze in degrees,
-    mean squared correlation between latents of different factors.
+def measure_fcme(network: Fcme, ground: Ground) -> dict[str, float]:
+    """What the channel input keeps; how well sound tells the lip latents (R2); correlation between latents of different
+    factors (mean square); and how the landmark input keeps factors apart and finds head and gaze, on new people.
     """
-    truth = torch.from_numpy(np.concatenate(motions))
-    latents = network.encode(truth).mean
-    before, after = (MotionClip(MODEL_FPS, c.numpy()) for c in (truth, network.decode(latents)))
-    kept = evaluate_fcme(network, motions)
+    with torch.no_grad():
+        latents = [network.encode(torch.from_numpy(p.channels)).mean for p in ground.performances]
+    torch.manual_seed(0)
+    seen = disentanglement.measure(network, disentanglement.drawn_from_prior(network, _OBSERVED), landmarks=True)
     return {
-        **{f"{f.name}_kept_percent": 100 * kept[f"{f.name} variance kept"] for f in FACTORS},
-        "pose_error_deg": float(pose_errors_deg(before, after).mean()),
-        "gaze_error_deg": float(gaze_errors_deg(before, after).mean()),
-        "cross_correlation": float(_cross_covariance(latents)),
+        **variance_kept(network, ground),
+        "lips_told_by_sound": _told_by_sound(latents, ground.sounds),
+        "cross_correlation": float(_cross_correlation(torch.cat(latents))),
+        "leakage_percent": 100 * seen.leakage_ratio,
+        "pose_error_deg": float(np.mean([seen.accuracy[f"head{axis} degrees"] for axis in ("Yaw", "Pitch", "Roll")])),
+        "gaze_error_deg": float(np.mean([seen.accuracy[f"gaze{axis} degrees"] for axis in ("Yaw", "Pitch")])),
     }
+
+
+@torch.no_grad()
+def variance_kept(network: Fcme, ground: Ground) -> dict[str, float]:
+    """Variance of unseen motion that each factor keeps through an auto-encoder, in %, channels in their own scale."""
+    truth = torch.from_numpy(np.concatenate([p.channels for p in ground.unseen]))
+    left = (network.decode(network.encode(truth).mean) - truth) / network.channel_scale
+    whole = truth / network.channel_scale
+    parts = {f.name: channel_slice(f.name) for f in FACTORS}
+    return {
+        f"{name}_kept_percent": float(100 * (1 - left[:, own].var(0).sum() / whole[:, own].var(0).sum()))
+        for name, own in parts.items()
+    }
+
+
+def _told_by_sound(latents: list[Tensor], sounds: list[Tensor]) -> float:
+    """R2 of a linear reading of the lip latents (T, 42) from the sound (T, D), fitted on every other clip and measured
+    on the rest.
+    """
+
+    def part(first: int) -> tuple[Tensor, Tensor]:
+        heard = torch.cat(sounds[first::2])[:, :SPEECH_DIM].double()
+        return F.pad(heard, (0, 1), value=1.0), torch.cat(latents[first::2])[:, latent_slice("lip")].double()
+
+    (heard, lips), (unheard, truth) = part(0), part(1)
+    left = truth - unheard @ torch.linalg.lstsq(heard, lips, driver="gelsd").solution
+    return float(1 - left.square().sum() / (truth - truth.mean(0)).square().sum())
 
 
 def _swept_head(model: Model, frames: int) -> Known:

@@ -2,13 +2,13 @@
 """The questions, and the rows that answer each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ...flow.model import CONTEXT
 from ...settings import GRIDS, GenerationSettings
-from ..fcme import FcmeRecipe
-from .measuring import controlled, measure, measure_autoencoder, measure_lips, pose_influence
+from ..fcme import CHANNEL_LOSSES, LANDMARK_LOSSES
+from .measuring import controlled, measure, measure_fcme, measure_lips, pose_influence, variance_kept
 from .variants import ALL, Variant, Workshop
 
 __all__ = ["QUESTIONS", "Figures", "Question"]
@@ -38,8 +38,12 @@ def _measured(*variants: Variant, settings: GenerationSettings = _DEFAULT) -> Ca
 def _joint(variant: Variant) -> Callable[[Workshop], Figures]:
     def row(shop: Workshop) -> Figures:
         steps = 50 if variant.path == "diffusion" else 10
-        settings = replace(_FULL_NOISE, steps=steps)
-        return {"evaluations": steps, **measure(shop.model(variant), shop.ground, settings)}
+        model, settings = shop.model(variant), replace(_FULL_NOISE, steps=steps)
+        return {
+            "evaluations": steps,
+            **measure(model, shop.ground, settings),
+            **variance_kept(model.space.network, shop.ground),
+        }
 
     return row
 
@@ -75,10 +79,9 @@ def _lips(settings: GenerationSettings) -> Callable[[Workshop], Figures]:
 
 
 def _without(loss: str) -> Callable[[Workshop], Figures]:
-    return lambda shop: measure_autoencoder(shop.fcme_without(loss), [p.channels for p in shop.ground.unseen])
+    return lambda shop: measure_fcme(shop.fcme_without(loss), shop.ground)
 
 
-_LOSSES: Final = [f.name for f in fields(FcmeRecipe) if isinstance(f.default, float) and f.name != "rate"]
 _SOLVERS: Final = {"Euler": True, "Adams-Bashforth 2": False}
 
 QUESTIONS: Final = (
@@ -172,7 +175,11 @@ QUESTIONS: Final = (
     ),
     Question(
         "fcme",
-        "What is each loss of FCME worth? One is left out at a time.",
-        {"all losses (ours)": _without("")} | {f"no {loss}": _without(loss) for loss in _LOSSES},
+        "What is each loss of FCME worth? One is left out at a time. Through the channel input: variance that unseen "
+        "motion keeps, how well sound tells the lip latents, how much latents of different factors correlate. Through "
+        "the landmark input, on new people before new cameras: change of the other factors over that of the one that "
+        "is replaced (leakage), errors of head and gaze.",
+        {"all losses (ours)": _without("")}
+        | {f"no {loss}": _without(loss) for loss in dict.fromkeys(CHANNEL_LOSSES + LANDMARK_LOSSES)},
     ),
 )

@@ -29,9 +29,11 @@ _COLUMNS: Final = {
     "pose_kept_percent": ("pose kept %", "{:.1f}"),
     "eyes_kept_percent": ("eyes kept %", "{:.1f}"),
     "expression_kept_percent": ("expression kept %", "{:.1f}"),
+    "lips_told_by_sound": ("lips by sound R²", "{:.3f}"),
+    "cross_correlation": ("r² across factors", "{:.4f}"),
+    "leakage_percent": ("leakage %", "{:.1f}"),
     "pose_error_deg": ("head °", "{:.2f}"),
     "gaze_error_deg": ("gaze °", "{:.2f}"),
-    "cross_correlation": ("r² across factors", "{:.4f}"),
 }
 """Heading and format of each figure."""
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ...fcme.model import Fcme, Posterior
 from ...flow.model import CONTEXT, RESIDUAL_SCALE, FlowConfig, Given, LipPrior, VectorField
@@ -32,7 +31,7 @@ from ..flow import (
     heard_latents,
     latent_statistics,
 )
-from ..loop import TrainingLoop, cosine_rate
+from ..loop import TrainingLoop, averaged, cosine_rate
 from .ground import Frozen, Ground
 
 __all__ = ["ALL", "JointField", "Model", "Space", "Vae", "Variant", "Workshop", "columns", "cosine_schedule", "couple"]
@@ -202,7 +201,10 @@ class Workshop:
 
     def fcme_without(self, loss: str) -> Fcme:
         """A small FCME, trained without one of the losses of its recipe, or with all of them for ""."""
-        recipe = replace(FcmeRecipe(), steps=self.recipe.steps, batch=_FCME_BATCH, **({loss: 0.0} if loss else {}))
+        steps = self.recipe.steps
+        recipe = replace(FcmeRecipe(), steps=steps, landmark_steps=max(1, steps // 2), batch=_FCME_BATCH)
+        if loss:
+            recipe = replace(recipe, **{loss: 0.0})
         motions = [p.channels for p in self.ground.performances]
         return train_fcme(motions, self.ground.sounds, recipe, self._loop(f"fcme_without_{loss}" if loss else "fcme"))
 
@@ -346,6 +348,6 @@ def _run(
     recipe: FlowRecipe,
     rng: np.random.Generator,
 ) -> None:
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
+    average = averaged(network, 0.99, use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.02, betas=(0.9, 0.98))
     loop.run(network, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps), (rng,))
