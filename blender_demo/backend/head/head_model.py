@@ -30,6 +30,8 @@ Ints = NDArray[np.int32]
 class HeadModel:
     """Geometry, shapes and identity modes of the head, with V vertices and Q quads.
 
+    The vertices are all that shapes move: skin with neck and bust, mouth, lids, eyes, teeth, gums, tongue, brows and
+    lashes. Hair and sweater are meshes of their own that neither shape nor identity moves; V does not count them.
     `part` says what a vertex belongs to (index into `parts`), `material` what a quad is made of (into `materials`).
     The eyeLook shapes hold both the turn of the eyeball and the small motion of the lids.
     """
