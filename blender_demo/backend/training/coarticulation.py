@@ -22,7 +22,7 @@ from ..audio.encoder import PHONES
 from ..motion.factors import CHANNEL_INDEX, FACTORS, MODEL_FPS
 from .corpus import Utterance
 
-__all__ = ["FITTED", "CoarticulationTeacher", "close_lips", "fit_teacher"]
+__all__ = ["FITTED", "PRESSED", "CoarticulationTeacher", "close_lips", "fit_teacher"]
 
 FITTED: Final = ("jawOpen", "mouthClose", "mouthPucker", "mouthRollUpper", "mouthPressLeft", "mouthPressRight")
 _JAW_COLUMN: Final = FITTED.index("jawOpen")
@@ -32,6 +32,8 @@ _TARGETS: Final = _ARTICULATION["targets"]
 _JAW: Final = torch.tensor([_ARTICULATION["jaw"][phone] for phone in PHONES])
 _TRUSTED_DOMINANCE: Final = 0.4
 """Share of the fitted log dominance of the jaw that is kept: 51 words tell which phone wins over which only roughly."""
+PRESSED: Final = 0.18
+"""How much lips are pressed and rolled, at least, while they are shut."""
 _CLOSING: Final = ("P", "B", "M")
 _STAND_INS: Final = {"OY": "OW", "UH": "UW", "NG": "N", "HH": "AH", "SH": "CH", "ZH": "JH"}
 """Phones that the captured corpus lacks, and whose fitted numbers stand in for them."""
@@ -156,7 +158,7 @@ def close_lips(
     out[:, close] = np.minimum(out[:, close], out[:, jaw]) * (1.0 - closed) + out[:, jaw] * closed
     for name in ("mouthPressLeft", "mouthPressRight", "mouthRollLower", "mouthRollUpper"):
         column = CHANNEL_INDEX[name]
-        out[:, column] = np.maximum(out[:, column], 0.18 * closed)
+        out[:, column] = np.maximum(out[:, column], PRESSED * closed)
     return out
 
 

@@ -38,7 +38,7 @@ class FcmeRecipe:
     which the landmark input learns to lead to the same latents.
     """
 
-    steps: int = 1100
+    steps: int = 2400
     landmark_steps: int = 1200
     batch: int = 128
     frames: int = 12
@@ -48,7 +48,7 @@ class FcmeRecipe:
     """Pairs of observed frames a batch holds, and how many are drawn for each step (all of them before the first)."""
     reconstruction: float = 1.0
     velocity: float = 1.0
-    squared: float = 0.1
+    squared: float = 0.5
     lip: float = 0.05
     pose: float = 0.1
     gaze: float = 0.1

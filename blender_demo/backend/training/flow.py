@@ -15,34 +15,41 @@ from ..audio.encoder import CONDITION_DIM, SPEECH_DIM, AudioEncoder, condition
 from ..fcme.model import Fcme
 from ..flow.model import CONTEXT, NO_STYLE, RESIDUAL_SCALE, FlowConfig, Given, Guide, LipPrior, VectorFields
 from ..flow.sampler import emotion_vector
-from ..motion.factors import LATENT_DIM, channel_slice, latent_slice
+from ..motion.factors import CHANNEL_INDEX, LATENT_DIM, channel_slice, latent_slice
 from ..settings import STYLES
 from .augment import augment_mel
+from .coarticulation import PRESSED
 from .loop import TrainingLoop, averaged, cosine_rate
 from .targets import Performance
 
 __all__ = ["FlowRecipe", "HeardLatents", "PriorAndFields", "hear", "heard_latents", "latent_statistics", "train_flow"]
 
 _LIPS = latent_slice("lip")
-_STYLE_SHARES: Final = {"captured": 2.0, "animated": 6.0, "taught": 1.0}
+_PRESSED: Final = CHANNEL_INDEX["mouthPressLeft"]
+_STYLE_SHARES: Final = {"captured": 4.0, "animated": 6.0, "taught": 1.0}
 """How often a style is drawn, per second of it: captured and animated lips are few."""
 
 
 @dataclass(frozen=True)
 class FlowRecipe:
-    """Weights of the losses, and how often each condition is dropped so that guidance and in-betweening work."""
+    """Weights of the losses, and how often each condition is dropped so that guidance and in-betweening work.
 
-    steps: int = 2400
-    batch: int = 14
+    closed: how much more a frame costs in which the lips are pressed shut; such frames are few and short, and the
+    median that L1 follows would leave the lips open wherever the sound is not sure. factors: those that are trained.
+    """
+
+    steps: int = 3600
+    batch: int = 16
     frames: int = 120
     rate: float = 1.2e-3
-    velocity: float = 1.0
     prior: float = 1.0
     channels: float = 0.5
+    closed: float = 2.5
     drop_audio: float = 0.1
     drop_style: float = 0.5
     drop_sound: float = 0.25
     give_ends: float = 0.25
+    factors: tuple[str, ...] = tuple(CONTEXT)
     seed: int = 3
 
 
@@ -128,50 +135,65 @@ def train_flow(
     weight = np.array([len(h.latents) * _STYLE_SHARES[STYLES[h.style]] for h in heard])
     networks = networks or PriorAndFields()
     average = averaged(networks, 0.998)
-    optimizer = torch.optim.AdamW(networks.parameters(), lr=recipe.rate, weight_decay=0.02, betas=(0.9, 0.98))
+    networks.requires_grad_(False)
+    for name in recipe.factors:
+        networks.fields[name].requires_grad_(True)
+    networks.prior.requires_grad_("lip" in recipe.factors)
+    learning = [p for p in networks.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.02, betas=(0.9, 0.98))
     mean, scale = (numbers[_LIPS] for numbers in statistics)
     lip_scale = fcme.channel_scale[channel_slice("lip")]
+    pressed_scale = lip_scale[_PRESSED] / PRESSED
 
     def lip_channels(latents: Tensor) -> Tensor:
         return fcme.decode_factor("lip", latents * scale + mean) / lip_scale
 
     def step(index: int) -> dict[str, Tensor]:
         guide, target = _batch(heard, rng.choice(len(heard), recipe.batch, p=weight / weight.sum()), recipe, rng)
-        lips = target[..., _LIPS]
-        prior = networks.prior(_without_sound(guide, recipe.drop_sound))
-        prior_loss = (prior - lips).abs().mean() + (prior - lips).diff(dim=1).abs().mean()
-        if recipe.channels:
-            prior_loss = prior_loss + recipe.channels * (lip_channels(prior) - lip_channels(lips)).abs().mean()
-
         t = torch.rand(recipe.batch)
         audible = torch.rand(recipe.batch) >= recipe.drop_audio
         is_known = _known_ends(recipe)
-        values = {"prior": prior_loss}
-        loss = recipe.prior * prior_loss
-        for name, followed in CONTEXT.items():
-            goal = target[..., latent_slice(name)]
+        values: dict[str, Tensor] = {}
+        loss = torch.zeros(())
+        for name in recipe.factors:
+            goal, followed = target[..., latent_slice(name)], CONTEXT[name]
             beside = target[..., latent_slice(followed) if followed else slice(0)]
+            cost = torch.ones(())
             if name == "lip":
-                beside = prior.detach()
+                channels = lip_channels(goal)
+                cost = 1.0 + recipe.closed * (channels[..., _PRESSED] * pressed_scale).clamp(0.0, 1.0)[..., None]
+                beside = networks.prior(_without_sound(guide, recipe.drop_sound))
+                values["prior"] = _lip_loss(beside - goal, cost)
+                if recipe.channels:
+                    missed = (lip_channels(beside) - channels).abs() * cost
+                    values["prior"] = values["prior"] + recipe.channels * missed.mean()
+                loss = loss + recipe.prior * values["prior"]
+                beside = beside.detach()
                 goal = (goal - beside) / RESIDUAL_SCALE
             noise = torch.randn_like(goal)
             noisy = noise + t[:, None, None] * (goal - noise)
             velocity = networks.fields[name](noisy, t, guide, beside, Given(goal, is_known), audible)
             error = velocity - (goal - noise)
-            values[name] = _flow_loss(name, error)
-            loss = loss + values[name] + recipe.velocity * _flow_loss(name, error.diff(dim=1))
+            values[name] = _lip_loss(error, cost) if name == "lip" else _other_loss(error)
+            loss = loss + values[name]
         return {"loss": loss, **values}
 
     loop.run(networks, average, optimizer, step, recipe.steps, cosine_rate(recipe.rate, recipe.steps), (rng,))
     return networks
 
 
-def _flow_loss(factor: str, error: Tensor) -> Tensor:
-    """L1 for the lips, whose likely course the audio tells; squared for head, eyes and expression.
+def _lip_loss(error: Tensor, cost: Tensor) -> Tensor:
+    """L1 of an error (B, T, d) and of its one-frame differences; cost (B, T, 1)."""
+    return (error.abs() * cost).mean() + error.diff(dim=1).abs().mean()
 
-    L1 makes the field follow the median velocity. A median never blinks: most frames of any clip have open eyes.
+
+def _other_loss(error: Tensor) -> Tensor:
+    """Squared error, and that of its one-frame differences, for head, eyes and expression.
+
+    L1 makes the field follow the median velocity. For lips the sound tells their likely course; but a median never
+    blinks: most frames of any clip have open eyes.
     """
-    return error.abs().mean() if factor == "lip" else error.square().mean()
+    return error.square().mean() + error.diff(dim=1).square().mean()
 
 
 def _batch(
