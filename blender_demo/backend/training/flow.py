@@ -42,6 +42,7 @@ class FlowRecipe:
     batch: int = 16
     frames: int = 120
     rate: float = 1.2e-3
+    velocity: float = 1.0
     prior: float = 1.0
     channels: float = 0.5
     closed: float = 2.5
@@ -163,7 +164,7 @@ def train_flow(
                 channels = lip_channels(goal)
                 cost = 1.0 + recipe.closed * (channels[..., _PRESSED] * pressed_scale).clamp(0.0, 1.0)[..., None]
                 beside = networks.prior(_without_sound(guide, recipe.drop_sound))
-                values["prior"] = _lip_loss(beside - goal, cost)
+                values["prior"] = _lip_loss(beside - goal, cost, recipe.velocity)
                 if recipe.channels:
                     missed = (lip_channels(beside) - channels).abs() * cost
                     values["prior"] = values["prior"] + recipe.channels * missed.mean()
@@ -174,7 +175,8 @@ def train_flow(
             noisy = noise + t[:, None, None] * (goal - noise)
             velocity = networks.fields[name](noisy, t, guide, beside, Given(goal, is_known), audible)
             error = velocity - (goal - noise)
-            values[name] = _lip_loss(error, cost) if name == "lip" else _other_loss(error)
+            lips = name == "lip"
+            values[name] = _lip_loss(error, cost, recipe.velocity) if lips else _other_loss(error, recipe.velocity)
             loss = loss + values[name]
         return {"loss": loss, **values}
 
@@ -182,18 +184,18 @@ def train_flow(
     return networks
 
 
-def _lip_loss(error: Tensor, cost: Tensor) -> Tensor:
-    """L1 of an error (B, T, d) and of its one-frame differences; cost (B, T, 1)."""
-    return (error.abs() * cost).mean() + error.diff(dim=1).abs().mean()
+def _lip_loss(error: Tensor, cost: Tensor, velocity: float) -> Tensor:
+    """L1 of an error (B, T, d) where a frame costs `cost` (B, T, 1), and of its one-frame differences."""
+    return (error.abs() * cost).mean() + velocity * error.diff(dim=1).abs().mean()
 
 
-def _other_loss(error: Tensor) -> Tensor:
+def _other_loss(error: Tensor, velocity: float) -> Tensor:
     """Squared error, and that of its one-frame differences, for head, eyes and expression.
 
     L1 makes the field follow the median velocity. For lips the sound tells their likely course; but a median never
     blinks: most frames of any clip have open eyes.
     """
-    return error.square().mean() + error.diff(dim=1).square().mean()
+    return error.square().mean() + velocity * error.diff(dim=1).square().mean()
 
 
 def _batch(
