@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from ...fcme.model import Fcme, Posterior
 from ...flow.model import CONTEXT, RESIDUAL_SCALE, FlowConfig, Given, LipPrior, VectorField
-from ...motion.factors import CHANNELS, FACTORS, LATENT_DIM, channel_slice, latent_slice
+from ...motion.factors import CHANNEL_INDEX, CHANNELS, FACTORS, LATENT_DIM, channel_slice, latent_slice
 from ...settings import STYLES
+from ..coarticulation import PRESSED
 from ..fcme import FcmeRecipe, train_fcme
 from ..flow import (
     _STYLE_SHARES,
@@ -40,6 +41,7 @@ ALL: Final = "all"
 """Name of a field that moves all factors at once."""
 
 _LIPS: Final = latent_slice("lip")
+_PRESSED: Final = CHANNEL_INDEX["mouthPressLeft"]
 _WIDTH: Final = 64
 _FCME_BATCH: Final = 64
 _FACTOR_GIVEN: Final = 0.15
@@ -49,8 +51,9 @@ _FACTOR_GIVEN: Final = 0.15
 @dataclass(frozen=True)
 class Variant:
     """One field and all that may differ in it. field: a factor or ALL; prior: "residual", "condition" or "none"; path:
-    "flow" or "diffusion"; coupling: "independent" or "transport"; error: "l1", "squared", or "" for ours; reach of the
-    lips and their prior; space: "frozen", or "fcme" and "vae", which are trained as briefly as the field.
+    "flow" or "diffusion"; coupling: "independent" or "transport"; error: "l1", "squared", or "" for ours; cost: whether
+    frames of shut lips cost "more" or the "same" as others; reach of the lips and their prior; space: "frozen", or
+    "fcme" and "vae", which are trained as briefly as the field.
     """
 
     field: str = "lip"
@@ -58,6 +61,7 @@ class Variant:
     path: str = "flow"
     coupling: str = "independent"
     error: str = ""
+    cost: str = "more"
     reach: int = 10
     space: str = "frozen"
 
@@ -228,7 +232,7 @@ class Workshop:
     def _prior(self, variant: Variant) -> LipPrior:
         if variant.prior == "none":
             return LipPrior(variant.config())  # nothing listens to it
-        name = f"prior_{variant.reach}"
+        name = f"prior_{variant.reach}_{variant.cost}"
         return self._once(name, lambda: self._train_prior(variant, self._loop(name)))
 
     def _field(self, variant: Variant) -> VectorField:
@@ -249,14 +253,15 @@ class Workshop:
         def step(index: int) -> dict[str, Tensor]:
             guide, target = _batch(space.heard, _picks(space.heard, recipe, rng), recipe, rng)
             guess, lips = prior(_without_sound(guide, recipe.drop_sound)), target[..., _LIPS]
-            error, seen = guess - lips, channels(guess) - channels(lips)
-            return {"loss": error.abs().mean() + error.diff(dim=1).abs().mean() + recipe.channels * seen.abs().mean()}
+            cost = self._cost(variant, space, target)
+            missed = (channels(guess) - channels(lips)).abs() * cost
+            return {"loss": _loss("l1", guess - lips, cost, recipe.velocity) + recipe.channels * missed.mean()}
 
         _run(loop, prior, step, recipe, rng)
         return prior.requires_grad_(False)
 
     def _train_field(self, variant: Variant, loop: TrainingLoop) -> VectorField:
-        recipe, heard, prior = self.recipe, self._space(variant.space).heard, self._prior(variant)
+        recipe, space, prior = self.recipe, self._space(variant.space), self._prior(variant)
         torch.manual_seed(recipe.seed)
         rng = np.random.default_rng(recipe.seed)
         name, config = variant.field, variant.config()
@@ -264,7 +269,7 @@ class Workshop:
         own, followed = columns(name), CONTEXT.get(name)
 
         def step(index: int) -> dict[str, Tensor]:
-            guide, target = _batch(heard, _picks(heard, recipe, rng), recipe, rng)
+            guide, target = _batch(space.heard, _picks(space.heard, recipe, rng), recipe, rng)
             t = torch.rand(recipe.batch)
             audible = torch.rand(recipe.batch) >= recipe.drop_audio
             is_known = _known_ends(recipe)
@@ -281,28 +286,41 @@ class Workshop:
             signal, noisy_share = _scales(variant.path, t[:, None, None])
             wanted = noise if variant.path == "diffusion" else goal - noise
             guess = network(signal * goal + noisy_share * noise, t, guide, beside, Given(goal, is_known), audible)
-            error = guess - wanted
-            return {"loss": _error(variant, error) + recipe.velocity * _error(variant, error.diff(dim=1))}
+            cost = self._cost(variant, space, target)
+            return {"loss": _loss_of_factors(variant, guess - wanted, cost, recipe.velocity)}
 
         _run(loop, network, step, recipe, rng)
         return network.requires_grad_(False)
+
+    def _cost(self, variant: Variant, space: Space, latents: Tensor) -> Tensor:
+        """What an error of the lips costs in each frame, (B, T, 1), for normalized latents (B, T, 42)."""
+        if variant.field not in ("lip", ALL) or variant.cost == "same":
+            return torch.ones(())
+        pressed = space.network.decode(latents * space.scale + space.mean)[..., _PRESSED, None]
+        return 1.0 + self.recipe.closed * (pressed / PRESSED).clamp(0.0, 1.0)
 
 
 def _scales(path: str, t: Tensor) -> tuple[Tensor, Tensor]:
     return cosine_schedule(t) if path == "diffusion" else (t, 1.0 - t)
 
 
-def _error(variant: Variant, error: Tensor) -> Tensor:
-    """Mean over the latents of each factor in its own norm, summed over factors; diffusion is always squared (Ho et
-    al., arXiv 2006.11239, eq. 14).
+def _loss_of_factors(variant: Variant, error: Tensor, lip_cost: Tensor, velocity: float) -> Tensor:
+    """The loss of each factor in its own norm, summed; diffusion is always squared (Ho et al., arXiv 2006.11239, eq.
+    14).
     """
     names = [f.name for f in FACTORS] if variant.field == ALL else [variant.field]
     total = error.new_zeros(())
     for name, part in zip(names, error.split([_width(n) for n in names], dim=-1), strict=True):
         ours = "l1" if name == "lip" else "squared"
         norm = "squared" if variant.path == "diffusion" else variant.error or ours
-        total = total + (part.abs().mean() if norm == "l1" else part.square().mean())
+        total = total + _loss(norm, part, lip_cost if name == "lip" else torch.ones(()), velocity)
     return total
+
+
+def _loss(norm: str, error: Tensor, cost: Tensor, velocity: float) -> Tensor:
+    """Mean of an error (B, T, d) whose frames cost `cost` (B, T, 1), and of its one-frame differences."""
+    size = torch.abs if norm == "l1" else torch.square
+    return (size(error) * cost).mean() + velocity * size(error.diff(dim=1)).mean()
 
 
 def _width(name: str) -> int:
