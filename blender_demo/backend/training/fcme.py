@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..fcme.model import Fcme, FcmeConfig, Posterior
 from ..motion.factors import ARKIT_NAMES, CHANNEL_INDEX, CHANNELS, FACTORS, channel_slice, latent_slice
 from .loop import TrainingLoop, cosine_rate
-from .observations import Observer, drawn_channels
+from .observations import RANGE, Observer, drawn_channels
 
 __all__ = ["FcmeBatch", "FcmeLosses", "FcmeRecipe", "FittedPairs", "evaluate_fcme", "fitted_pairs", "train_fcme"]
 
@@ -41,7 +41,7 @@ class FcmeRecipe:
     squared: float = 0.1
     landmarks: float = 0.5
     consistency: float = 0.1
-    swap: float = 0.5
+    swap: float = 1.0
     lip: float = 0.02
     pose: float = 0.05
     gaze: float = 0.02
@@ -250,8 +250,8 @@ def _starts(motions: list[NDArray[np.float32]], frames: int) -> NDArray[np.int64
 
 
 def _exaggerate(truth: Tensor) -> Tensor:
-    """Some crops with stronger or single-channel motion, so that hand-made and captured poses far from speech have
-    latents too.
+    """Some crops with stronger or single-channel motion or a turned head, so that hand-made and captured poses far from
+    speech have latents too.
     """
     gain = 1.0 + 0.8 * torch.rand(len(truth), 1, 1) * (torch.rand(len(truth), 1, 1) < 0.25)
     lone = (torch.rand(len(truth), 1, truth.shape[-1]) < 0.04) * torch.rand(len(truth), 1, truth.shape[-1])
@@ -259,7 +259,10 @@ def _exaggerate(truth: Tensor) -> Tensor:
     pushed = truth * gain
     free = torch.zeros(truth.shape[-1], dtype=torch.bool)
     free[channel_slice("lip")] = free[channel_slice("expression")] = True
-    return torch.where(free, torch.maximum(pushed, lone).clamp(0.0, 1.0), pushed)
+    pushed = torch.where(free, torch.maximum(pushed, lone).clamp(0.0, 1.0), pushed)
+    posture = (2.0 * torch.rand(len(truth), 1, 6) - 1.0) * torch.tensor([*RANGE.turn, *RANGE.shift])
+    pushed[..., channel_slice("pose")] += posture * (torch.rand(len(truth), 1, 1) < 0.25)
+    return pushed
 
 
 def _spread(latents: Tensor) -> Tensor:
