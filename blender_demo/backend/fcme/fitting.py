@@ -5,7 +5,9 @@ Unknowns: the channels, and what the neutral leaves open of identity and camera 
 few Gauss-Newton steps find the most probable ones (Rodgers 2000, "Inverse Methods for Atmospheric Sounding", sec. 5.3).
 The last step is taken once for each factor with a prior that leaves the other factors NULLING times as free: what they
 could explain is not attributed to the factor that is read (a soft form of the constraints of Frost 1972, "An algorithm
-for linearly constrained adaptive array processing").
+for linearly constrained adaptive array processing"). The factor that is read gets a prior FREEDOM times as free: how
+far a prior decides between shapes that look alike depends on the view, so that the head's turns would show in lips and
+brows. Shrinking what is left of noise is up to the encoder's heads, which do so alike from every view.
 """
 
 from typing import Final
@@ -22,6 +24,8 @@ NOISE: Final = 0.003
 """Expected error of a landmark's coordinate, in inter-ocular distances."""
 NULLING: Final = 100.0
 """How much more variance the other factors are given than they have while one factor is read."""
+FREEDOM: Final = 10.0
+"""How much more variance a factor is given than it has while it is read."""
 STEPS: Final = 4
 _AT_ONCE: Final = 32
 """Frames whose derivatives fit a processor's cache."""
@@ -93,7 +97,7 @@ class LandmarkFit(nn.Module):
             columns = channel_slice(f.name)
             prior = own.clone()
             prior[: len(CHANNELS)] /= NULLING
-            prior[columns] = 1.0
+            prior[columns] = 1.0 / FREEDOM
             read = torch.cholesky_solve(right, torch.linalg.cholesky(normal + prior.diag())).squeeze(-1).float()
             channels.append(start[:, columns] + read[:, columns] @ self.spread[columns, columns].T)
         return torch.cat(channels, dim=-1)

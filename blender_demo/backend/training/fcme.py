@@ -56,7 +56,7 @@ class FcmeRecipe:
     decorrelation: float = 0.02
     landmarks: float = 1.0
     consistency: float = 0.2
-    swap: float = 0.5
+    swap: float = 1.0
     seed: int = 2
 
     def weights(self, names: tuple[str, ...]) -> dict[str, float]:
