@@ -20,7 +20,7 @@ from blender_demo.backend.flow.sampler import Known, sample_latents
 from blender_demo.backend.motion.factors import CHANNELS, FACTOR_INDEX, FACTORS, LATENT_DIM, channel_slice, latent_slice
 from blender_demo.backend.settings import GenerationSettings
 from blender_demo.backend.training.ablations import __main__ as ablations
-from blender_demo.backend.training.ablations import measuring, report, sampling, variants
+from blender_demo.backend.training.ablations import measuring, report, sampling, workshop
 from blender_demo.backend.training.ablations.ground import Clip, Frozen, Ground
 from blender_demo.backend.training.ablations.measuring import controlled, pose_influence
 from blender_demo.backend.training.ablations.questions import QUESTIONS
@@ -31,10 +31,10 @@ from blender_demo.backend.training.ablations.variants import (
     Model,
     Space,
     Vae,
-    Workshop,
     cosine_schedule,
     couple,
 )
+from blender_demo.backend.training.ablations.workshop import Workshop
 from blender_demo.backend.training.fcme import CHANNEL_LOSSES, LANDMARK_LOSSES, fitted_pairs
 from blender_demo.backend.training.targets import Performance
 
@@ -146,7 +146,7 @@ def test_each_row_of_fcme_leaves_out_one_loss_and_the_first_none(tmp_path, monke
         fitted_pairs(fcme, torch.from_numpy(motions[0]), 4)
         return fcme
 
-    monkeypatch.setattr(variants, "train_fcme", train)
+    monkeypatch.setattr(workshop, "train_fcme", train)
     monkeypatch.setattr(measuring, "_OBSERVED", 40)
     motion = 0.1 * np.random.default_rng(0).random((40, len(CHANNELS)), np.float32)
     performance = Performance(extract(np.zeros(32_000, np.float32)), motion, 0)

@@ -21,7 +21,7 @@ from ..flow import FlowRecipe
 from .ground import load_frozen, prepare
 from .questions import QUESTIONS, Figures
 from .report import write_tables
-from .variants import Workshop
+from .workshop import Workshop
 
 _RECIPE: Final = FlowRecipe(steps=500, batch=8, frames=90, rate=2e-3)
 

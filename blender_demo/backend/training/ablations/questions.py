@@ -9,7 +9,8 @@ from ...flow.model import CONTEXT
 from ...settings import GRIDS, GenerationSettings
 from ..fcme import CHANNEL_LOSSES, LANDMARK_LOSSES
 from .measuring import controlled, measure, measure_fcme, measure_lips, pose_influence, variance_kept
-from .variants import ALL, Variant, Workshop
+from .variants import ALL, Variant
+from .workshop import Workshop
 
 __all__ = ["QUESTIONS", "Figures", "Question"]
 

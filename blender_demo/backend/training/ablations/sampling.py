@@ -12,7 +12,7 @@ from ...flow.model import CONTEXT, NO_STYLE, Given, Guide, VectorField
 from ...flow.sampler import Known, _noise, emotion_vector, solver_times
 from ...motion.factors import FACTORS, LATENT_DIM, latent_slice
 from ...settings import AUTO, GenerationSettings
-from .variants import ALL, Model, columns, cosine_schedule
+from .variants import ALL, Model, columns, cosine_schedule, frame
 
 __all__ = ["sample"]
 
@@ -37,7 +37,7 @@ def sample(
     euler: steps of first order instead of Adams and Bashforth's second. only: fields to draw.
     """
     guide = Guide(audio[None], torch.tensor([NO_STYLE]), emotion_vector(AUTO, 1.0)[None])
-    offset, spread, beside = model.frame(model.prior(guide))
+    offset, spread, beside = frame(model.prior_use, model.prior(guide))
     known = known or Known(audio.new_zeros(len(audio), LATENT_DIM), audio.new_zeros(len(audio), len(FACTORS)))
     sizes = torch.tensor([f.latent_dim for f in FACTORS])
     is_known = known.is_known.repeat_interleave(sizes, dim=1)[None]
