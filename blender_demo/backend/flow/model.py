@@ -193,6 +193,11 @@ class VectorFields(nn.ModuleDict):
         self.config = config or FlowConfig()
         super().__init__({f.name: VectorField(f.name, config) for f in FACTORS})
 
+    def __getitem__(self, key: str) -> VectorField:
+        field = super().__getitem__(key)
+        assert isinstance(field, VectorField)
+        return field
+
     def config_json(self) -> dict[str, int]:
         """The sizes, to be stored beside the weights."""
         return asdict(self.config)
