@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.linalg import subspace_angles
 from torch import Tensor
 
+from ..errors import WeightsError
 from ..fcme.model import Fcme
 from ..motion.clip import MotionClip
 from ..motion.factors import (
@@ -197,6 +198,8 @@ def angles_between_factors(fcme: Fcme) -> Floats:
 
 def drawn_from_prior(fcme: Fcme, count: int) -> Tensor:
     """Channels (count, 60) with independent factors, from the spread of motion that the landmark input expects."""
+    if not fcme.config.landmarks:
+        raise WeightsError("These weights have no landmark input to be measured: train the auto-encoder again.")
     spread = fcme.fit.spread[: len(CHANNELS), : len(CHANNELS)]
     channels = fcme.fit.mean + torch.randn(count, len(CHANNELS)) @ spread.T
     low, high = torch.tensor([LIMITS[name] for name in CHANNELS]).T
@@ -253,7 +256,9 @@ def _print(reports: dict[str, Report]) -> None:
 
 
 def _draw(reports: dict[str, Report], path: Path) -> None:
-    figure, axes = pyplot.subplots(1, len(reports), figsize=(5 * len(reports), 4.4), squeeze=False)
+    figure, axes = pyplot.subplots(
+        1, len(reports), figsize=(5.6 * len(reports), 4.6), squeeze=False, layout="constrained"
+    )
     for axis, (name, report) in zip(axes[0], reports.items(), strict=True):
         share = report.leakage / np.diag(report.leakage)
         axis.imshow(share, cmap="magma_r", vmin=0.0, vmax=0.2)
@@ -265,7 +270,7 @@ def _draw(reports: dict[str, Report], path: Path) -> None:
         axis.set_ylabel("factor that is swapped")
         axis.set_title(f"{name}: leakage {report.leakage_ratio:.4f}")
     temporary = path.with_suffix(".tmp.png")
-    figure.savefig(temporary, dpi=110, bbox_inches="tight")
+    figure.savefig(temporary, dpi=110)
     os.replace(temporary, path)
     pyplot.close(figure)
 

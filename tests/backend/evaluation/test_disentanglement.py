@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from blender_demo.backend.errors import WeightsError
 from blender_demo.backend.evaluation import disentanglement
 from blender_demo.backend.evaluation.disentanglement import angles_between_factors, drawn_from_prior, measure
 from blender_demo.backend.fcme.model import Fcme, FcmeConfig
@@ -70,6 +71,11 @@ def test_sub_spaces_of_the_dictionary_are_orthogonal():
     angles = angles_between_factors(Fcme())
     assert np.abs(angles[~np.eye(4, dtype=bool)] - 90).max() < 1e-3
     assert np.abs(np.diag(angles)).max() < 1e-3
+
+
+def test_weights_without_landmark_input_are_refused():
+    with pytest.raises(WeightsError, match="train"):
+        drawn_from_prior(Fcme(), 10)
 
 
 def test_the_command_writes_report_and_heat_map(tmp_path, monkeypatch, capsys):
