@@ -36,7 +36,7 @@ class Take:
     """One generated performance of a recording, and what it cost."""
 
     truth: Truth
-    seed: int
+    sample: int
     clip: MotionClip
     seconds: float
     evaluations: int
@@ -62,14 +62,18 @@ def read_truths(paths: Sequence[Path]) -> tuple[list[Truth], list[Problem]]:
 def generate_takes(
     truths: Sequence[Truth], generator: Generator, settings: GenerationSettings, samples: int = 1
 ) -> tuple[list[Take], list[Problem]]:
-    """`samples` takes of every recording, with seeds from that of the settings on."""
+    """`samples` takes of every recording, each with a seed of its own, from that of the settings on: with one seed for
+    all, short clips would share their noise, and blinks would come in all of them or in none.
+    """
+    first_seeds = {truth.name: settings.seed + samples * index for index, truth in enumerate(truths)}
 
     def generate(truth: Truth) -> list[Take]:
         takes = []
-        for seed in range(settings.seed, settings.seed + samples):
+        for sample in range(samples):
+            own = replace(settings, seed=first_seeds[truth.name] + sample)
             began = time.perf_counter()
-            clip = generator.generate(truth.path, replace(settings, seed=seed), lambda stage, fraction: None).clip
-            takes.append(Take(truth, seed, clip, time.perf_counter() - began, settings.steps))
+            clip = generator.generate(truth.path, own, lambda stage, fraction: None).clip
+            takes.append(Take(truth, sample, clip, time.perf_counter() - began, settings.steps))
         return takes
 
     bar = tqdm(truths, mininterval=2.0, leave=False, desc="generate")
@@ -81,19 +85,19 @@ def evaluate_takes(takes: Sequence[Take], settings: GenerationSettings, peers: S
     """The report: `ours`, `captured` where there is captured motion, and `peers`, pooled and clip by clip."""
     truths = list({take.truth.name: take.truth for take in takes}.values())
     seen = [observe(take.clip, take.truth, take.seconds, take.evaluations) for take in takes]
-    seeds = sorted({take.seed for take in takes})
-    by_seed = [[one for one, take in zip(seen, takes, strict=True) if take.seed == seed] for seed in seeds]
+    samples = sorted({take.sample for take in takes})
+    by_sample = [[one for one, take in zip(seen, takes, strict=True) if take.sample == k] for k in samples]
     by_clip = {t.name: pool(one for one, take in zip(seen, takes, strict=True) if take.truth is t) for t in truths}
     report: dict[str, Any] = {
         "settings": settings.to_json(),
-        "samples": len(seeds),
+        "samples": len(samples),
         "ours": figures(pool(seen)),
         "clips": _rows(by_clip),
         "peers": {peer.name: _peer_figures(peer, truths, by_clip) for peer in peers},
     }
-    if len(seeds) > 1:
-        of_seeds = [figures(pool(group)) for group in by_seed]
-        report["ours_std_over_samples"] = {name: float(np.std([f[name] for f in of_seeds])) for name in report["ours"]}
+    if len(samples) > 1:
+        apart = [figures(pool(group)) for group in by_sample]
+        report["ours_std_over_samples"] = {name: float(np.std([f[name] for f in apart])) for name in report["ours"]}
     captured = {t.name: observe(t.captured, t) for t in truths if t.captured is not None}
     if captured:
         report["captured"] = figures(pool(captured.values())) | {"clips": _rows(captured)}
