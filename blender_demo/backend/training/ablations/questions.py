@@ -23,12 +23,15 @@ _DEFAULT: Final = Sampling()
 
 @dataclass(frozen=True)
 class Question:
-    """name for the command line; what a table shows; its rows in order; the row that others are shown relative to."""
+    """name for the command line; what a table shows; its rows in order; the row that others are shown relative to;
+    whether rows are settings of the finished model.
+    """
 
     name: str
     text: str
     rows: dict[str, Callable[[Workshop], Figures]]
     reference: str = ""
+    finished: bool = False
 
 
 def _measured(*variants: Variant, sampling: Sampling = _DEFAULT) -> Callable[[Workshop], Figures]:
@@ -135,6 +138,7 @@ QUESTIONS: Final = (
             for solver, euler in _SOLVERS.items()
         },
         reference="50, uniform, Adams-Bashforth 2",
+        finished=True,
     ),
     Question(
         "prior",
@@ -181,6 +185,7 @@ QUESTIONS: Final = (
             **{f"noise {spread:g}": _lips(replace(_DEFAULT, noise=spread)) for spread in (0.0, 0.25, 0.5, 0.75, 1.0)},
             **{f"guidance {g:g}": _lips(controlled("lip", _DEFAULT, guidance=g)) for g in (1.3, 1.5, 2.0)},
         },
+        finished=True,
     ),
     Question(
         "fcme",
