@@ -2,7 +2,7 @@
 """Variants do what their names say, what is measured of ours is ours, and an interrupted run goes on."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from blender_demo.backend.training.ablations import measuring, report, sampling,
 from blender_demo.backend.training.ablations.ground import Clip, Frozen, Ground
 from blender_demo.backend.training.ablations.measuring import controlled, pose_influence
 from blender_demo.backend.training.ablations.questions import QUESTIONS
-from blender_demo.backend.training.ablations.sampling import sample
+from blender_demo.backend.training.ablations.sampling import Sampling, sample
 from blender_demo.backend.training.ablations.variants import (
     ALL,
     JointField,
@@ -73,16 +73,23 @@ def test_ours_is_sampled_as_the_product_samples_it(audio, grid, known):
     ours = model(*CONTEXT)
     fields = VectorFields(CONFIG)
     fields.update(ours.fields)
-    settings = replace(controlled("lip", guidance=1.5, temperature=0.7), grid=grid, seed=3)
+    how = controlled("lip", Sampling(GenerationSettings(grid=grid, seed=3)), guidance=1.5, temperature=0.7)
     with torch.no_grad():
-        expected = sample_latents(fields, ours.prior, audio, settings, lambda done: None, known)
-    torch.testing.assert_close(sample(ours, audio, settings, known), expected, rtol=1e-4, atol=1e-4)
+        expected = sample_latents(fields, ours.prior, audio, how.settings, lambda done: None, known)
+    torch.testing.assert_close(sample(ours, audio, how, known), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [ALL, *CONTEXT])
+def test_noise_has_the_spread_that_is_asked_for(name):
+    for spread in (0.0, 0.5, 1.0):
+        noise = sampling._first_noise(name, 3000, Sampling(noise=spread))
+        assert noise.std(0).numpy() == pytest.approx(np.full(noise.shape[1], spread), rel=0.06)
 
 
 def test_second_order_steps_come_nearer_to_the_solution_than_euler_s():
     start = torch.ones(1, 1, 1)
     ends = {
-        euler: sampling._solve(lambda x, t: x, start, GenerationSettings(steps=10), "flow", euler).item()
+        euler: sampling._solve(lambda x, t: x, start, Sampling(GenerationSettings(steps=10), euler), "flow").item()
         for euler in (True, False)
     }
     assert ends[True] == pytest.approx(1.1**10)
@@ -97,7 +104,7 @@ def test_diffusion_that_knows_the_noise_ends_at_the_motion(steps):
         signal, noise = cosine_schedule(t)
         return (state - signal * motion) / noise
 
-    end = sampling._solve(predict, torch.randn(1, 40, 6), GenerationSettings(steps=steps), "diffusion", False)
+    end = sampling._solve(predict, torch.randn(1, 40, 6), Sampling(GenerationSettings(steps=steps)), "diffusion")
     torch.testing.assert_close(end, motion, rtol=0, atol=1e-3)
 
 
@@ -112,8 +119,7 @@ def test_transport_pairs_the_same_noise_at_the_least_cost():
 
 def test_a_joint_field_keeps_what_is_given_and_lets_it_leak_into_the_lips(audio):
     joint, known = model(ALL), head_given()
-    settings = GenerationSettings()
-    free, given = sample(joint, audio, settings), sample(joint, audio, settings, known)
+    free, given = sample(joint, audio, Sampling()), sample(joint, audio, Sampling(), known)
     pose, lips = latent_slice("pose"), latent_slice("lip")
     torch.testing.assert_close(given[:, pose], known.latents[:, pose])
     assert not torch.equal(free[:, lips], given[:, lips])
@@ -122,8 +128,8 @@ def test_a_joint_field_keeps_what_is_given_and_lets_it_leak_into_the_lips(audio)
 def test_lips_of_separate_fields_do_not_feel_the_head_and_those_of_a_joint_field_do(audio):
     clip = Clip(audio, Truth(Path("clip.flac"), None, None))
     ground = Ground([], [], [], (torch.zeros(LATENT_DIM), torch.ones(LATENT_DIM)), [clip], [clip], audio)
-    assert set(pose_influence(model(*CONTEXT), ground, GenerationSettings()).values()) == {0.0}
-    assert min(pose_influence(model(ALL), ground, GenerationSettings()).values()) > 0.0
+    assert set(pose_influence(model(*CONTEXT), ground, Sampling()).values()) == {0.0}
+    assert min(pose_influence(model(ALL), ground, Sampling()).values()) > 0.0
 
 
 def test_latents_of_the_plain_vae_belong_to_no_factor():

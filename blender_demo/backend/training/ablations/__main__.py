@@ -59,23 +59,29 @@ def _ablate(arguments: argparse.Namespace) -> None:
     recipe = replace(_RECIPE, steps=arguments.steps)
     frozen = load_frozen(arguments.weights, arguments.work)
     # Rows of other weights or of another budget are never mixed in.
-    folder = arguments.work / "ablations" / f"{frozen.digest()}-{recipe.steps}"
+    work = arguments.work / "ablations"
+    trained = work / f"{frozen.digest(finished=False)}-{recipe.steps}"
+    finished = trained if frozen.fields is None else work / frozen.digest(finished=True)
     rows = {
-        (question.name, row): folder / f"{question.name}-{re.sub('[^a-z0-9]+', '-', row.lower()).strip('-')}.json"
+        (question.name, row): (finished if question.finished else trained) / f"{question.name}-{_slug(row)}.json"
         for question in QUESTIONS
         for row in question.rows
     }
     wanted = [q for q in QUESTIONS if not arguments.only or q.name in arguments.only]
     missing = [(q, row) for q in wanted for row in q.rows if not rows[q.name, row].is_file()]
     if missing:
-        shop = Workshop(frozen, prepare(arguments.data, arguments.work / "cache", frozen), folder, recipe)
+        shop = Workshop(frozen, prepare(arguments.data, arguments.work / "cache", frozen), trained, recipe)
         for question, row in tqdm(missing, desc="rows"):
             write_json(rows[question.name, row], question.rows[row](shop))
-            write_tables(arguments.out, _finished(rows), recipe, frozen.fields is not None)
-    write_tables(arguments.out, _finished(rows), recipe, frozen.fields is not None)
+            write_tables(arguments.out, _done(rows), recipe, frozen.fields is not None)
+    write_tables(arguments.out, _done(rows), recipe, frozen.fields is not None)
 
 
-def _finished(rows: dict[tuple[str, str], Path]) -> dict[str, dict[str, Figures]]:
+def _slug(row: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", row.lower()).strip("-")
+
+
+def _done(rows: dict[tuple[str, str], Path]) -> dict[str, dict[str, Figures]]:
     """Figures by question and row, of the rows that are done."""
     out: dict[str, dict[str, Figures]] = {}
     for (question, row), path in rows.items():

@@ -44,10 +44,10 @@ class Frozen:
     fields: VectorFields | None = None
     statistics: tuple[Tensor, Tensor] | None = None
 
-    def digest(self) -> str:
-        """Changes with any of the weights."""
+    def digest(self, finished: bool) -> str:
+        """Changes with the weights of the encoders; finished: and with those of prior and fields."""
         known = hashlib.sha256()
-        for network in (self.encoder, self.fcme, self.prior, self.fields):
+        for network in (self.encoder, self.fcme, *((self.prior, self.fields) if finished else ())):
             for value in network.state_dict().values() if network else ():
                 known.update(value.contiguous().numpy().tobytes())
         return known.hexdigest()[:10]

@@ -21,10 +21,9 @@ from ...fcme.model import Fcme
 from ...flow.sampler import Known
 from ...motion.clip import MotionClip
 from ...motion.factors import CHANNELS, FACTORS, LATENT_DIM, LIMITS, MODEL_FPS, channel_slice, latent_slice
-from ...settings import GenerationSettings
 from ..fcme import _cross_correlation
 from .ground import Clip, Ground
-from .sampling import sample
+from .sampling import Sampling, sample
 from .variants import ALL, Model
 
 __all__ = ["controlled", "measure", "measure_fcme", "measure_lips", "pose_influence", "variance_kept"]
@@ -36,28 +35,29 @@ _OBSERVED: Final = 600
 _LIMITS: Final = np.array([LIMITS[name] for name in CHANNELS], np.float32).T
 
 
-def controlled(factor: str, settings: GenerationSettings | None = None, **changes: float) -> GenerationSettings:
-    """Settings in which the control of one factor is changed."""
-    settings = settings or GenerationSettings()
-    return replace(settings, factors=settings.factors | {factor: replace(settings.control(factor), **changes)})
+def controlled(factor: str, sampling: Sampling, **changes: float) -> Sampling:
+    """Sampling in which the control of one factor is changed."""
+    settings = sampling.settings
+    factors = settings.factors | {factor: replace(settings.control(factor), **changes)}
+    return replace(sampling, settings=replace(settings, factors=factors))
 
 
-def measure(model: Model, ground: Ground, settings: GenerationSettings, euler: bool = False) -> dict[str, float]:
+def measure(model: Model, ground: Ground, sampling: Sampling) -> dict[str, float]:
     """Figures of the lips, and blinks per minute where the model moves eyes."""
-    out = measure_lips(model, ground, settings, euler)
+    out = measure_lips(model, ground, sampling)
     if ALL in model.fields or "eyes" in model.fields:
-        latents = sample(model, ground.speech, settings, euler=euler, only=_EYE_FIELDS)
+        latents = sample(model, ground.speech, sampling, only=_EYE_FIELDS)
         out["blinks_per_minute"] = blinks_per_minute(MotionClip(MODEL_FPS, _decode(model, latents)))
     return out
 
 
-def measure_lips(model: Model, ground: Ground, settings: GenerationSettings, euler: bool = False) -> dict[str, float]:
+def measure_lips(model: Model, ground: Ground, sampling: Sampling) -> dict[str, float]:
     """Against captured motion: correlation and spread of the opening, jerk over captured jerk, share of energy above 10
     Hz; against phones: separation of their classes, and closures met.
     """
 
     def take(clip: Clip) -> MotionClip:
-        return MotionClip(MODEL_FPS, _decode(model, sample(model, clip.audio, settings, None, euler, _LIP_FIELDS)))
+        return MotionClip(MODEL_FPS, _decode(model, sample(model, clip.audio, sampling, only=_LIP_FIELDS)))
 
     ours = [take(clip) for clip in ground.captured]
     seen = figures(pool(observe(one, c.truth) for one, c in zip(ours, ground.captured, strict=True)))
@@ -85,15 +85,15 @@ def _roughness(pairs: Iterable[tuple[MotionClip, MotionClip | None]]) -> dict[st
 
 
 @torch.no_grad()
-def pose_influence(model: Model, ground: Ground, settings: GenerationSettings) -> dict[str, float]:
+def pose_influence(model: Model, ground: Ground, sampling: Sampling) -> dict[str, float]:
     """RMS change of the lips, in % of their standard deviation, when the head is drawn with another seed, and when it
     is given (sweeping over 25 degrees).
     """
     plain, redrawn, given = [], [], []
     for clip in ground.captured:
-        plain.append(_lips(model, sample(model, clip.audio, settings)))
-        redrawn.append(_lips(model, sample(model, clip.audio, controlled("pose", settings, seed_offset=1))))
-        given.append(_lips(model, sample(model, clip.audio, settings, _swept_head(model, len(clip.audio)))))
+        plain.append(_lips(model, sample(model, clip.audio, sampling)))
+        redrawn.append(_lips(model, sample(model, clip.audio, controlled("pose", sampling, seed_offset=1))))
+        given.append(_lips(model, sample(model, clip.audio, sampling, _swept_head(model, len(clip.audio)))))
     before = np.concatenate(plain)
     spread = np.sqrt(before.var(axis=0).mean())
     changes = [

@@ -9,6 +9,7 @@ from ...flow.model import CONTEXT
 from ...settings import GRIDS, GenerationSettings
 from ..fcme import CHANNEL_LOSSES, LANDMARK_LOSSES
 from .measuring import controlled, measure, measure_fcme, measure_lips, pose_influence, variance_kept
+from .sampling import Sampling
 from .variants import ALL, Variant
 from .workshop import Workshop
 
@@ -17,32 +18,33 @@ __all__ = ["QUESTIONS", "Figures", "Question"]
 Figures = dict[str, float]
 _OURS: Final = Variant()
 _CASCADE: Final = tuple(Variant(name) for name in CONTEXT)
-_DEFAULT: Final = GenerationSettings()
-_FULL_NOISE: Final = controlled("lip", temperature=2.0)
-"""Lips from noise of unit spread; at temperature 1 they start from half of it."""
+_DEFAULT: Final = Sampling()
 
 
 @dataclass(frozen=True)
 class Question:
-    """name for the command line; what a table shows; its rows in order; the row that others are shown relative to."""
+    """name for the command line; what a table shows; its rows in order; the row that others are shown relative to;
+    whether rows are settings of the finished model.
+    """
 
     name: str
     text: str
     rows: dict[str, Callable[[Workshop], Figures]]
     reference: str = ""
+    finished: bool = False
 
 
-def _measured(*variants: Variant, settings: GenerationSettings = _DEFAULT) -> Callable[[Workshop], Figures]:
-    return lambda shop: measure(shop.model(*variants), shop.ground, settings)
+def _measured(*variants: Variant, sampling: Sampling = _DEFAULT) -> Callable[[Workshop], Figures]:
+    return lambda shop: measure(shop.model(*variants), shop.ground, sampling)
 
 
 def _joint(variant: Variant) -> Callable[[Workshop], Figures]:
     def row(shop: Workshop) -> Figures:
         steps = 50 if variant.path == "diffusion" else 10
-        model, settings = shop.model(variant), replace(_FULL_NOISE, steps=steps)
+        model = shop.model(variant)
         return {
             "evaluations": steps,
-            **measure(model, shop.ground, settings),
+            **measure(model, shop.ground, _from_unit_noise(steps)),
             **variance_kept(model.space.network, shop.ground),
         }
 
@@ -62,16 +64,16 @@ def _influenced(*variants: Variant) -> Callable[[Workshop], Figures]:
     return row
 
 
-def _stepped(variant: Variant, steps: int, settings: GenerationSettings) -> Callable[[Workshop], Figures]:
-    return _measured(variant, settings=replace(settings, steps=steps))
+def _from_unit_noise(steps: int) -> Sampling:
+    return Sampling(GenerationSettings(steps=steps), noise=1.0)
 
 
 def _solved(steps: int, grid: str, euler: bool) -> Callable[[Workshop], Figures]:
-    settings = replace(_DEFAULT, steps=steps, grid=grid)
+    sampling = Sampling(GenerationSettings(steps=steps, grid=grid), euler)
 
     def row(shop: Workshop) -> Figures:
         ground = replace(shop.ground, captured=shop.ground.captured[::2], timed=shop.ground.timed[::2])
-        return measure(shop.shipped(), ground, settings, euler)
+        return measure(shop.shipped(), ground, sampling)
 
     return row
 
@@ -80,8 +82,8 @@ def _prior_alone(shop: Workshop) -> Figures:
     return measure_lips(replace(shop.model(_OURS), fields={}), shop.ground, _DEFAULT)
 
 
-def _lips(settings: GenerationSettings) -> Callable[[Workshop], Figures]:
-    return lambda shop: measure_lips(shop.shipped(), shop.ground, settings)
+def _lips(sampling: Sampling) -> Callable[[Workshop], Figures]:
+    return lambda shop: measure_lips(shop.shipped(), shop.ground, sampling)
 
 
 def _without(loss: str) -> Callable[[Workshop], Figures]:
@@ -119,7 +121,7 @@ QUESTIONS: Final = (
         "Flow or diffusion for the lips? Diffusion predicts the noise (squared error, cosine schedule) and is sampled "
         "by DDIM. Both start from noise of unit spread, which diffusion needs.",
         {
-            f"{path}, {steps} evaluations": _stepped(Variant(path=path), steps, _FULL_NOISE)
+            f"{path}, {steps} evaluations": _measured(Variant(path=path), sampling=_from_unit_noise(steps))
             for path in ("diffusion", "flow")
             for steps in (5, 10, 50)
         }
@@ -136,6 +138,7 @@ QUESTIONS: Final = (
             for solver, euler in _SOLVERS.items()
         },
         reference="50, uniform, Adams-Bashforth 2",
+        finished=True,
     ),
     Question(
         "prior",
@@ -176,12 +179,13 @@ QUESTIONS: Final = (
     ),
     Question(
         "noise",
-        "Spread of the lips' initial noise, and strength of their guidance by the audio.",
+        "Spread of the lips' initial noise, and strength of their guidance by the audio; ours is the default of both.",
         {
-            f"noise {scale:g}{' (ours)' * (scale == 0.5)}": _lips(controlled("lip", temperature=2 * scale))
-            for scale in (0.0, 0.25, 0.5, 0.75, 1.0)
-        }
-        | {f"guidance {g:g}": _lips(controlled("lip", guidance=g)) for g in (1.0, 1.3, 1.5, 2.0)},
+            "ours": _lips(_DEFAULT),
+            **{f"noise {spread:g}": _lips(replace(_DEFAULT, noise=spread)) for spread in (0.0, 0.25, 0.5, 0.75, 1.0)},
+            **{f"guidance {g:g}": _lips(controlled("lip", _DEFAULT, guidance=g)) for g in (1.3, 1.5, 2.0)},
+        },
+        finished=True,
     ),
     Question(
         "fcme",
