@@ -5,7 +5,7 @@
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -90,7 +90,8 @@ def _train(data: Path, work: Path, out: Path, scale: float) -> dict[str, dict[st
 
 
 def _scaled(recipe: _Recipe, scale: float) -> _Recipe:
-    return replace(recipe, steps=max(1, int(recipe.steps * scale)))
+    lengths = {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name.endswith("steps")}
+    return replace(recipe, **{name: max(1, int(steps * scale)) for name, steps in lengths.items()})
 
 
 if __name__ == "__main__":
