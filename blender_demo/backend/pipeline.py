@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .audio.encoder import ARTICULATION, PHONES, Heard, condition, silent_condition
-from .audio.features import MEL_PER_FRAME, Features, extract
+from .audio.features import MEL_PER_FRAME, Features, extract, frame_count
 from .audio.load import load_audio
 from .flow.given_tracks import load_given
 from .flow.sampler import in_chunks, sample_latents
@@ -94,9 +94,9 @@ class Generator:
         tick("audio")(0.0)
         recording = load_audio(audio, start_s, duration_s)
         tick("audio")(0.4)
-        heard = audio_condition(self._networks, extract(recording.samples), self._device, tick("audio"))
-        networks, frames = self._networks, len(heard)
+        networks, frames = self._networks, frame_count(len(recording.samples))
         given = load_given(settings, frames)
+        heard = audio_condition(networks, extract(recording.samples), self._device, tick("audio"))
         known = given and given.known(networks.fcme, networks.latent_mean, networks.latent_scale)
         if given:
             quiet = silent_condition(heard)

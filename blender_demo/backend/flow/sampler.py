@@ -17,9 +17,6 @@ from .model import CONTEXT, EMOTION_DIM, NO_STYLE, RESIDUAL_SCALE, Given, Guide,
 
 __all__ = ["CHUNK_FRAMES", "Known", "emotion_vector", "in_chunks", "sample_latents", "solver_times"]
 
-_GUIDANCE_SCALE: Final[dict[str, float]] = {}
-"""Guidance at strength 1, where it is not 1."""
-
 _NOISE_SCALE: Final = {"lip": 0.5, "pose": 1.2, "eyes": 1.1}
 """Spread of the initial noise at temperature 1, where it is not 1. Calmer lips measured better in sync; livelier eyes
 blink at about the published rates."""
@@ -140,7 +137,7 @@ def _integrate(
     """Draw one factor's latents (1, T, d): second-order Adams-Bashforth steps, which cost one evaluation each."""
     device, frames = beside.device, beside.shape[1]
     state = _noise(name, frames, settings).to(device)[None]
-    strength = settings.control(name).guidance * _GUIDANCE_SCALE.get(name, 1.0)
+    strength = settings.control(name).guidance
     count = 1 if strength == 1.0 else 2
 
     def velocity(part: slice, t: Tensor) -> Tensor:

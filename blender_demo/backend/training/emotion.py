@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from ..head.head_model import load_head
-from ..motion.factors import ARKIT_NAMES, CHANNEL_INDEX, CHANNELS, MODEL_FPS, channel_slice
+from ..evaluation.measures import aperture
+from ..motion.factors import CHANNEL_INDEX, CHANNELS, MODEL_FPS, channel_slice
 
 __all__ = ["show_emotion"]
 
@@ -33,7 +33,6 @@ _LIVELINESS: Final = {"sad": 0.6, "angry": 1.3, "happy": 1.2, "surprised": 1.2, 
 
 _NEUTRAL_LIVELINESS: Final = 0.5
 _NEARLY_SHUT: Final = 0.02
-_ARKIT_COLUMNS: Final = [CHANNEL_INDEX[name] for name in ARKIT_NAMES]
 
 
 def show_emotion(
@@ -53,7 +52,7 @@ def show_emotion(
         return out
     swell = gaussian_filter1d(rng.standard_normal(len(out) + 200), 0.7 * MODEL_FPS)[100:-100]
     course = np.clip(0.85 + 0.8 * swell * np.sqrt(0.7 * MODEL_FPS), 0.55, 1.15) * intensity
-    shut = np.clip(1.0 - _aperture(out) / _NEARLY_SHUT, 0.0, 1.0)
+    shut = np.clip(1.0 - aperture(out) / _NEARLY_SHUT, 0.0, 1.0)
     for stem, value in _PROTOTYPES[emotion].items():
         for name in (stem, f"{stem}Left", f"{stem}Right"):
             if name in CHANNEL_INDEX:
@@ -66,9 +65,5 @@ def show_emotion(
     out[:, CHANNEL_INDEX["headPitch"]] += np.radians(_HEAD_PITCH_DEGREES.get(emotion, 0.0)) * course
     jaw = np.zeros((1, len(CHANNELS)), np.float32)
     jaw[0, CHANNEL_INDEX["jawOpen"]] = 1.0
-    out[:, CHANNEL_INDEX["mouthClose"]] += shut * _aperture(out) / _aperture(jaw)
+    out[:, CHANNEL_INDEX["mouthClose"]] += shut * aperture(out) / aperture(jaw)
     return np.clip(out, -1.2, 1.0).astype(np.float32)
-
-
-def _aperture(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    return load_head().aperture(channels[:, _ARKIT_COLUMNS])

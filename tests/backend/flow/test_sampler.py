@@ -90,9 +90,8 @@ def test_given_ends_are_met_and_reach_into_the_frames_beside_them(networks, audi
     torch.testing.assert_close(fitted[middle, latent_slice("lip")], free[middle, latent_slice("lip")])
 
 
-def test_without_guidance_one_evaluation_gives_what_two_give(networks, audio, monkeypatch):
+def test_without_guidance_one_evaluation_gives_what_two_give(networks, audio):
     """A guidance so close to one that it takes the guided branch changes next to nothing; a strong one does."""
-    monkeypatch.setattr(sampler, "_GUIDANCE_SCALE", {})
     plain = sample(networks, audio)
     torch.testing.assert_close(
         sample(networks, audio, with_control("lip", guidance=1.0 + 1e-7)), plain, atol=1e-5, rtol=1e-5
