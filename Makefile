@@ -60,8 +60,8 @@ train: $(STAMP) ## train the networks from the data sets named in docs/training.
 	@test -d build/training/voices || $(RUN) -m blender_demo.backend.training.synthesize build/training/voices --clips 2400
 	$(RUN) -m blender_demo.backend.training $(DATA)
 
-ablations: $(STAMP) ## what each choice of the recipe is worth: docs/ablations.md
-	$(RUN) -m blender_demo.backend.training.ablations $(DATA)
+ablations: $(STAMP) ## what each choice of the recipe is worth: build/ablations.md
+	$(RUN) -m blender_demo.backend.training.ablations $(DATA) --out build/ablations.md
 
 finetune: $(STAMP) ## go on training on a performer's recordings: make finetune TAKES=folder OUT=folder
 	$(RUN) -m blender_demo.backend.training.finetune $(TAKES) --out $(OUT)
