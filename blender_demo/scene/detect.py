@@ -155,7 +155,7 @@ def _keys(character: Character, eyes_turn: bool) -> list[KeyBinding]:
         lids_only = mesh.get(EYE_LOOK_PROPERTY) == "lids"
         for channel, key in match_names(_key_names(mesh)).items():
             if channel not in _EYE_LOOK or not eyes_turn or lids_only:
-                bindings.append(KeyBinding(mesh.name, key, channel))
+                bindings.append(KeyBinding(mesh.name, key, {channel: 1.0}))
     return bindings
 
 
@@ -196,7 +196,7 @@ def detect_character(character: Character) -> RigProfile:
     rotations = [*_head(character, frame), *(_binding(obj, bone, "eye", 1.0, frame) for obj, bone, _ in eyes.values())]
     carried = RigProfile(tuple(keys), tuple(rotations)).carried
     missing = {channel: _reason(channel, character) for channel in CHANNELS if channel not in carried}
-    return RigProfile(tuple(keys), tuple(rotations), missing, tuple(notes))
+    return RigProfile(tuple(keys), tuple(rotations), missing=missing, notes=tuple(notes))
 
 
 def _key_names(mesh: bpy.types.Object) -> list[str]:
