@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import RigError
+from ..backend.mapping.names import match_names, plain
 from ..backend.motion.factors import ARKIT_NAMES, CHANNELS
 from .character import Character, find_character, rest_matrix, rig_bones, shape_keys
 from .face_frame import face_frame, rotation_of
-from .key_names import match_names, plain
 from .rig_profile import KeyBinding, RigProfile, Role, RotationBinding
 
 __all__ = ["EYE_LOOK_PROPERTY", "detect", "detect_character"]

@@ -12,8 +12,8 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from ..backend.mapping.names import match_names
 from .character import Character, rest_matrix, shape_keys
-from .key_names import match_names
 
 __all__ = ["UPRIGHT", "face_frame", "rotation_of"]
 
