@@ -10,7 +10,7 @@ A file of a convention:
     convention = "what an artist calls it"
     [[names]]                          # as many as needed
     least = 1                          # how many of these names must be there, all with the same words around them
-    witness = []                       # names of which one must be there
+    witness = []                       # names, of which one must be there, on either side
     before = "any"                     # what may stand in front: any word, "face" words, or "none" but technical ones
     any_order = false                  # whether the words may stand in any order, with the synonyms of `words.toml`
     confidence = 1.0
@@ -87,7 +87,7 @@ class _Set:
     before: str
     any_order: bool
     confidence: float
-    witnesses: set[tuple[str, str]]
+    witnesses: set[str]
     entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
 
     def find(self, stem: str, side: str) -> _Entry | None:
@@ -95,7 +95,7 @@ class _Set:
         entry = self.entries.get((stem, side))
         if entry is None and side and (both := self.entries.get((stem, ""))) is not None:
             channels = _half(both.channels, side)
-            entry = _Entry(f"{both.shape} {side}", channels, both.low) if channels else None
+            entry = _Entry(f"{both.shape}_{side[0].upper()}", channels, both.low) if channels else None
         return entry
 
 
@@ -118,7 +118,7 @@ class _Match:
     names: _Set
     entry: _Entry
     dropped: tuple[str, ...]
-    stem: tuple[str, str]
+    stem: str
 
 
 @dataclass(frozen=True)
@@ -259,8 +259,7 @@ def _tables() -> _Tables:
                     english |= set(words) if names.any_order else set()
                     names.entries.setdefault((stem, side), _Entry(shape, _channels(weights), low))
             for shape in table.get("witness", ()):
-                words, side = _sided(_words(shape))
-                names.witnesses.add(("".join(words), side))
+                names.witnesses.add("".join(_sided(_words(shape))[0]))
             sets.append(names)
     ordered: defaultdict[str, list[_Set]] = defaultdict(list)
     unordered: defaultdict[str, list[_Set]] = defaultdict(list)
@@ -296,7 +295,7 @@ def _matches(words: list[str]) -> Iterator[_Match]:
                 for names in found.get(stem, ()):
                     entry = names.find(stem, side)
                     if entry is not None and _may_drop(dropped, names.before):
-                        yield _Match(names, entry, dropped, (stem, side))
+                        yield _Match(names, entry, dropped, stem)
 
 
 def _readings(name: str) -> list[_Match]:
@@ -311,7 +310,7 @@ def _readings(name: str) -> list[_Match]:
 def _present(readings: Iterable[list[_Match]]) -> set[tuple[int, tuple[str, ...]]]:
     """The sets, by identity and the words around, of which enough names are there."""
     shapes: defaultdict[tuple[int, tuple[str, ...]], set[str]] = defaultdict(set)
-    stems: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+    stems: defaultdict[int, set[str]] = defaultdict(set)
     sets = {}
     for match in (match for found in readings for match in found):
         shapes[id(match.names), match.dropped].add(match.entry.shape)
