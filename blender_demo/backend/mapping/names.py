@@ -343,7 +343,8 @@ def recognize(names: Iterable[str]) -> dict[str, Recognized]:
         name: [match for match in found if (id(match.names), match.dropped) in present]
         for name, found in readings.items()
     }
-    votes = Counter(c for found in kept.values() for c in {match.names.convention for match in found})
+    told = [{match.names.convention for match in found} for found in kept.values()]
+    votes = Counter(next(iter(conventions)) for conventions in told if len(conventions) == 1)
     answer: dict[str, Recognized] = {}
     for name, found in kept.items():
         if found:
