@@ -73,6 +73,8 @@ class Recognized:
 
 @dataclass(frozen=True)
 class _Entry:
+    """One shape of a convention, as in `Recognized`."""
+
     shape: str
     channels: Mapping[str, float]
     low: float
@@ -123,6 +125,12 @@ class _Match:
 
 @dataclass(frozen=True)
 class _Tables:
+    """All sets by the stems they know, those whose words may stand in any order apart; and the words of English.
+
+    acting: words that make a shape, so that what they precede is a combination.
+    run, word: English words written without a gap, and one of them.
+    """
+
     ordered: Mapping[str, list[_Set]]
     unordered: Mapping[str, list[_Set]]
     acting: frozenset[str]
@@ -232,41 +240,42 @@ def _common(words: list[str], tables: "_Tables | None" = None) -> str:
     return " ".join(sorted(synonyms.get(word, word) for word in parted))
 
 
+def _set_of(convention: str, table: dict[str, Any], poses: Mapping[str, Any]) -> _Set:
+    """One table of a convention's file, taken apart."""
+    names = _Set(
+        convention,
+        table.get("least", 1),
+        table.get("before", "any"),
+        table.get("any_order", False),
+        table.get("confidence", 1.0),
+        {"".join(_sided(_words(shape))[0]) for shape in table.get("witness", ())},
+    )
+    for pattern, shown in table["shapes"].items():
+        weights = dict(poses[shown] if isinstance(shown, str) else shown)
+        low = weights.pop("low", 0.0)
+        for shape in _expanded(pattern):
+            words, side = _sided(_words(shape))
+            stem = _common(words) if names.any_order else "".join(words)
+            names.entries.setdefault((stem, side), _Entry(shape, _channels(weights), low))
+    return names
+
+
 @cache
 def _tables() -> _Tables:
     """All conventions. Raises KeyError for a channel or pose that does not exist."""
     poses = _read(_FOLDER / "poses.toml")
     sets: list[_Set] = []
-    english = set(_vocabulary().synonyms) | set(_vocabulary().synonyms.values())
     for path in sorted((_FOLDER / "conventions").glob("*.toml")):
         values = _read(path)
         tables = [_arkit(), *values["names"]] if path.stem == "arkit" else values["names"]
-        for table in tables:
-            names = _Set(
-                values["convention"],
-                table.get("least", 1),
-                table.get("before", "any"),
-                table.get("any_order", False),
-                table.get("confidence", 1.0),
-                set(),
-            )
-            for pattern, shown in table["shapes"].items():
-                weights = dict(poses[shown] if isinstance(shown, str) else shown)
-                low = weights.pop("low", 0.0)
-                for shape in _expanded(pattern):
-                    words, side = _sided(_words(shape))
-                    stem = _common(words) if names.any_order else "".join(words)
-                    english |= set(words) if names.any_order else set()
-                    names.entries.setdefault((stem, side), _Entry(shape, _channels(weights), low))
-            for shape in table.get("witness", ()):
-                names.witnesses.add("".join(_sided(_words(shape))[0]))
-            sets.append(names)
+        sets += [_set_of(values["convention"], table, poses) for table in tables]
     ordered: defaultdict[str, list[_Set]] = defaultdict(list)
     unordered: defaultdict[str, list[_Set]] = defaultdict(list)
     for names in sets:
         for stem in {stem for stem, _ in names.entries}:
             (unordered if names.any_order else ordered)[stem].append(names)
     acting = {word for name in ARKIT_NAMES for word in _words(name)} - _vocabulary().parts - {"tongue"}
+    english = {*_vocabulary().synonyms, *(word for stem in unordered for word in stem.split())}
     choice = "|".join(sorted(english, key=lambda word: (-len(word), word)))
     return _Tables(ordered, unordered, frozenset(acting), re.compile(f"(?:{choice})+"), re.compile(choice))
 
