@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All benchmarks, one after the other. Compare numbers of one run only: machines differ, and so do their loads."""
 
-from . import curves, generation, keys
+from . import curves, generation, keys, names
 
 curves.main()
 keys.main()
+names.main()
 generation.main()

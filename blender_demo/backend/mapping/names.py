@@ -10,7 +10,7 @@ A file of a convention:
     convention = "what an artist calls it"
     [[names]]                          # as many as needed
     least = 1                          # how many of these names must be there, all with the same words around them
-    witness = []                       # names of which one must be there
+    witness = []                       # names, of which one must be there, on either side
     before = "any"                     # what may stand in front: any word, "face" words, or "none" but technical ones
     any_order = false                  # whether the words may stand in any order, with the synonyms of `words.toml`
     confidence = 1.0
@@ -73,6 +73,8 @@ class Recognized:
 
 @dataclass(frozen=True)
 class _Entry:
+    """One shape of a convention, as in `Recognized`."""
+
     shape: str
     channels: Mapping[str, float]
     low: float
@@ -87,7 +89,7 @@ class _Set:
     before: str
     any_order: bool
     confidence: float
-    witnesses: set[tuple[str, str]]
+    witnesses: set[str]
     entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
 
     def find(self, stem: str, side: str) -> _Entry | None:
@@ -95,7 +97,7 @@ class _Set:
         entry = self.entries.get((stem, side))
         if entry is None and side and (both := self.entries.get((stem, ""))) is not None:
             channels = _half(both.channels, side)
-            entry = _Entry(f"{both.shape} {side}", channels, both.low) if channels else None
+            entry = _Entry(f"{both.shape}_{side[0].upper()}", channels, both.low) if channels else None
         return entry
 
 
@@ -118,11 +120,17 @@ class _Match:
     names: _Set
     entry: _Entry
     dropped: tuple[str, ...]
-    stem: tuple[str, str]
+    stem: str
 
 
 @dataclass(frozen=True)
 class _Tables:
+    """All sets by the stems they know, those whose words may stand in any order apart; and the words of English.
+
+    acting: words that make a shape, so that what they precede is a combination.
+    run, word: English words written without a gap, and one of them.
+    """
+
     ordered: Mapping[str, list[_Set]]
     unordered: Mapping[str, list[_Set]]
     acting: frozenset[str]
@@ -232,42 +240,42 @@ def _common(words: list[str], tables: "_Tables | None" = None) -> str:
     return " ".join(sorted(synonyms.get(word, word) for word in parted))
 
 
+def _set_of(convention: str, table: dict[str, Any], poses: Mapping[str, Any]) -> _Set:
+    """One table of a convention's file, taken apart."""
+    names = _Set(
+        convention,
+        table.get("least", 1),
+        table.get("before", "any"),
+        table.get("any_order", False),
+        table.get("confidence", 1.0),
+        {"".join(_sided(_words(shape))[0]) for shape in table.get("witness", ())},
+    )
+    for pattern, shown in table["shapes"].items():
+        weights = dict(poses[shown] if isinstance(shown, str) else shown)
+        low = weights.pop("low", 0.0)
+        for shape in _expanded(pattern):
+            words, side = _sided(_words(shape))
+            stem = _common(words) if names.any_order else "".join(words)
+            names.entries.setdefault((stem, side), _Entry(shape, _channels(weights), low))
+    return names
+
+
 @cache
 def _tables() -> _Tables:
     """All conventions. Raises KeyError for a channel or pose that does not exist."""
     poses = _read(_FOLDER / "poses.toml")
     sets: list[_Set] = []
-    english = set(_vocabulary().synonyms) | set(_vocabulary().synonyms.values())
     for path in sorted((_FOLDER / "conventions").glob("*.toml")):
         values = _read(path)
         tables = [_arkit(), *values["names"]] if path.stem == "arkit" else values["names"]
-        for table in tables:
-            names = _Set(
-                values["convention"],
-                table.get("least", 1),
-                table.get("before", "any"),
-                table.get("any_order", False),
-                table.get("confidence", 1.0),
-                set(),
-            )
-            for pattern, shown in table["shapes"].items():
-                weights = dict(poses[shown] if isinstance(shown, str) else shown)
-                low = weights.pop("low", 0.0)
-                for shape in _expanded(pattern):
-                    words, side = _sided(_words(shape))
-                    stem = _common(words) if names.any_order else "".join(words)
-                    english |= set(words) if names.any_order else set()
-                    names.entries.setdefault((stem, side), _Entry(shape, _channels(weights), low))
-            for shape in table.get("witness", ()):
-                words, side = _sided(_words(shape))
-                names.witnesses.add(("".join(words), side))
-            sets.append(names)
+        sets += [_set_of(values["convention"], table, poses) for table in tables]
     ordered: defaultdict[str, list[_Set]] = defaultdict(list)
     unordered: defaultdict[str, list[_Set]] = defaultdict(list)
     for names in sets:
         for stem in {stem for stem, _ in names.entries}:
             (unordered if names.any_order else ordered)[stem].append(names)
     acting = {word for name in ARKIT_NAMES for word in _words(name)} - _vocabulary().parts - {"tongue"}
+    english = {*_vocabulary().synonyms, *(word for stem in unordered for word in stem.split())}
     choice = "|".join(sorted(english, key=lambda word: (-len(word), word)))
     return _Tables(ordered, unordered, frozenset(acting), re.compile(f"(?:{choice})+"), re.compile(choice))
 
@@ -296,7 +304,7 @@ def _matches(words: list[str]) -> Iterator[_Match]:
                 for names in found.get(stem, ()):
                     entry = names.find(stem, side)
                     if entry is not None and _may_drop(dropped, names.before):
-                        yield _Match(names, entry, dropped, (stem, side))
+                        yield _Match(names, entry, dropped, stem)
 
 
 def _readings(name: str) -> list[_Match]:
@@ -311,7 +319,7 @@ def _readings(name: str) -> list[_Match]:
 def _present(readings: Iterable[list[_Match]]) -> set[tuple[int, tuple[str, ...]]]:
     """The sets, by identity and the words around, of which enough names are there."""
     shapes: defaultdict[tuple[int, tuple[str, ...]], set[str]] = defaultdict(set)
-    stems: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+    stems: defaultdict[int, set[str]] = defaultdict(set)
     sets = {}
     for match in (match for found in readings for match in found):
         shapes[id(match.names), match.dropped].add(match.entry.shape)
@@ -344,7 +352,8 @@ def recognize(names: Iterable[str]) -> dict[str, Recognized]:
         name: [match for match in found if (id(match.names), match.dropped) in present]
         for name, found in readings.items()
     }
-    votes = Counter(c for found in kept.values() for c in {match.names.convention for match in found})
+    told = [{match.names.convention for match in found} for found in kept.values()]
+    votes = Counter(next(iter(conventions)) for conventions in told if len(conventions) == 1)
     answer: dict[str, Recognized] = {}
     for name, found in kept.items():
         if found:
