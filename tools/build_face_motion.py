@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the channels move the own head, for converting them to other shapes: blender_demo/backend/mapping/face_motion.npz.
 
-    .venv/bin/python -m tools.build_face_motion
+.venv/bin/python -m tools.build_face_motion
 """
 
 import numpy as np
@@ -30,7 +30,9 @@ def main() -> None:
 def _lips(head: HeadModel) -> NDArray[np.float64]:
     """Opening, widening and lift of the corners (52, 3) of each channel, in widths of the mouth."""
     weights = np.eye(len(ARKIT_NAMES), dtype=np.float32)
-    gap = head.displaced(weights, head.lip_upper)[..., 1].mean(-1) - head.displaced(weights, head.lip_lower)[..., 1].mean(-1)
+    gap = head.displaced(weights, head.lip_upper)[..., 1].mean(-1) - head.displaced(weights, head.lip_lower)[
+        ..., 1
+    ].mean(-1)
     rest = np.zeros((1, len(ARKIT_NAMES)), np.float32)
     gap -= head.displaced(rest, head.lip_upper)[..., 1].mean(-1) - head.displaced(rest, head.lip_lower)[..., 1].mean(-1)
     left, right = np.moveaxis(head.deltas[:, head.landmarks[_CORNERS]], 1, 0)

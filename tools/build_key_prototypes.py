@@ -52,7 +52,10 @@ def _heads(folder: Path) -> Iterator[tuple[str, Head]]:
     with np.load(folder / "ict_facekit.npz", allow_pickle=False) as data:
         names = [_arkit(str(name)) for name in data["expr_names"]]
         deltas = data["expr_delta"].astype(np.float64)
-        yield "ict_facekit", (data["vertices"].astype(np.float64), {n: d for n, d in zip(names, deltas, strict=True) if n})
+        yield (
+            "ict_facekit",
+            (data["vertices"].astype(np.float64), {n: d for n, d in zip(names, deltas, strict=True) if n}),
+        )
     for file in ("mpfb_cc0_arkit.blend", "facecap_eyes_as_objects.blend"):
         yield file, _from_blend(folder / file)
 
@@ -114,7 +117,10 @@ def _anchors() -> NDArray[np.float32]:
     skin = head.vertices_of("skin")
     points, moved = head.vertices[skin], np.linalg.norm(head.deltas[:, skin], axis=2).max(axis=0)
     points = points[(points[:, 2] > 0.05) & (moved > 0.0015), :2]
-    chosen, distance = [int(np.argmin(np.hypot(points[:, 0], points[:, 1] - 0.5 * (EYE_Y + MOUTH_Y))))], np.full(len(points), np.inf)
+    chosen, distance = (
+        [int(np.argmin(np.hypot(points[:, 0], points[:, 1] - 0.5 * (EYE_Y + MOUTH_Y))))],
+        np.full(len(points), np.inf),
+    )
     while len(chosen) < ANCHORS:
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
         chosen.append(int(np.argmax(distance)))

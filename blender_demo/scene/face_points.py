@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The geometry of shape keys as arrays: points at rest, what each key moves, and which way the skin looks."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,8 +43,8 @@ class KeyedMesh:
         return np.average(self.points, axis=0, weights=weights) if weights.sum() > 0.0 else None
 
 
-def read_mesh(mesh: bpy.types.Object) -> KeyedMesh:
-    """The shape keys of one mesh as arrays."""
+def read_mesh(mesh: bpy.types.Object, names: Collection[str] | None = None) -> KeyedMesh:
+    """The shape keys of one mesh as arrays: all, or those named."""
     keys = shape_keys(mesh)
     blocks = list(keys.key_blocks)
     rest: dict[str, NDArray[np.float32]] = {}
@@ -57,19 +58,19 @@ def read_mesh(mesh: bpy.types.Object) -> KeyedMesh:
 
     base = points(keys.reference_key)
     size = float(np.ptp(base, axis=0).max(initial=0.0))
-    names, moved, deltas = [], np.zeros(len(base), bool), []
+    read, moved, deltas = [], np.zeros(len(base), bool), []
     for block in blocks:
-        if block == keys.reference_key:
+        if block == keys.reference_key or (names is not None and block.name not in names):
             continue
         delta = points(block) - points(block.relative_key)
         moves = np.abs(delta).max(axis=1) > _STANDSTILL * size
-        names.append(block.name)
+        read.append(block.name)
         deltas.append(np.where(moves[:, None], delta, np.float32(0.0)))
         moved |= moves
     vertices = np.flatnonzero(moved)
     matrix = np.array(rest_matrix(mesh), np.float32)
     return KeyedMesh(
-        mesh, tuple(names), vertices,
+        mesh, tuple(read), vertices,
         base[vertices] @ matrix[:3, :3].T + matrix[:3, 3],
         np.stack([delta[vertices] for delta in deltas]) @ matrix[:3, :3].T
         if deltas else np.zeros((0, len(vertices), 3), np.float32),

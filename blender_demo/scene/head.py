@@ -82,7 +82,6 @@ def add_head(scene: bpy.types.Scene) -> HeadObjects:
     keyed = model.vertices_of(*KEYED_PARTS)
     face = _add_part(scene, "DEMO Head", model, keyed)
     _add_keys(face, model, keyed)
-    face["demo_eye_look"] = "lids"
     _bind(face, armature, _neck_weights(model.vertices[keyed]))
 
     meshes = [face]

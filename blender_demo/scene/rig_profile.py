@@ -62,6 +62,7 @@ class KeyBinding:
     low, high: how much of the shape may be shown; low is -1 for a key that goes both ways. The key's own slider limits
         hold as well.
     source, confidence (0..1): how it was found, and how sure that is.
+    convention: of its name, as an artist calls it; empty where it was not told by name.
     """
 
     object: str
@@ -73,6 +74,7 @@ class KeyBinding:
     high: float = 1.0
     source: Source = "name"
     confidence: float = 1.0
+    convention: str = ""
 
     def __post_init__(self) -> None:
         what = f"'{self.key}'"

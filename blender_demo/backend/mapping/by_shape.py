@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..motion.factors import ARKIT_NAMES
 from .assignment import best_pairs
-from .conversion import face_motion, least_squares_in_box, meanings_matrix
+from .conversion import least_squares_in_box, meanings_matrix
 from .face_map import HALF_MOUTH, MOUTH_Y, OPENING, FaceMap, on_face
 from .shape_features import key_amplitudes, local_features, place_features, unit
 
@@ -77,10 +77,9 @@ _MOUTH_PARTS: Final = (
 )  # fmt: skip
 """What visemes are mixed of."""
 
-_LINE_PARTS: Final = (
-    {"jawOpen": 1.0}, {"mouthPucker": 1.0}, _both("mouthStretch"), _both("mouthSmile"), _both("mouthFrown"),
-)  # fmt: skip
-"""What is seen of a mouth that is drawn as a line."""
+_LINE_OPENING, _LINE_WIDENING, _LINE_NARROWING, _LINE_LIFT = 0.54, 0.50, 0.18, 0.10
+"""What jawOpen, mouthStretch, mouthPucker and mouthSmile do to a line, in widths of the mouth: as on the own head, but
+for widening, as a mouth that is a line is drawn small at rest."""
 
 _LINE: Final = 0.35
 """Height of a line over its width at most; keys of a modeled mouth move cheeks and chin as well."""
@@ -402,13 +401,15 @@ def _line_reading(points: Floats, delta: Floats, taken: set[str]) -> Reading | N
     opening = (np.ptp(after[inner, 1]) - np.ptp(rest[inner, 1])) / width
     widening = (np.ptp(after[:, 0]) - width) / width
     lift = float(np.mean(after[outer, 1] - rest[outer, 1]) - np.mean(after[inner, 1] - rest[inner, 1])) / width
-    free = [channels for channels in _LINE_PARTS if not taken & set(channels)]
-    if not free:
-        return None
-    measures = meanings_matrix(free) @ face_motion().lips
-    weights = _non_negative(measures @ measures.T, measures @ np.array([opening, widening, lift]))
-    mixture = _mixture(free, weights)
-    return Reading(mixture, _CARTOON_CONFIDENCE) if mixture else None
+    amounts = {"jawOpen": opening / _LINE_OPENING, "mouthPucker": -widening / _LINE_NARROWING}
+    amounts |= dict.fromkeys(_both("mouthStretch"), widening / _LINE_WIDENING)
+    amounts |= dict.fromkeys(_both("mouthSmile"), lift / _LINE_LIFT) | dict.fromkeys(
+        _both("mouthFrown"), -lift / _LINE_LIFT
+    )
+    shown = {name: round(min(float(amount), 1.0), 3) for name, amount in amounts.items() if name not in taken}
+    most = max(shown.values(), default=0.0)
+    channels = {name: amount for name, amount in shown.items() if amount >= max(_LEAST_PART * most, 0.1)}
+    return Reading(channels, _CARTOON_CONFIDENCE) if channels else None
 
 
 def _non_negative(products: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
