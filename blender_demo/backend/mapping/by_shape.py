@@ -398,9 +398,12 @@ def _line_reading(points: Floats, delta: Floats, taken: set[str]) -> Reading | N
     inner, outer = aside < 0.25, aside > 0.4
     if not inner.any() or not outer.any():
         return None
-    opening = (np.ptp(after[inner, 1]) - np.ptp(rest[inner, 1])) / width
-    widening = (np.ptp(after[:, 0]) - width) / width
-    lift = float(np.mean(after[outer, 1] - rest[outer, 1]) - np.mean(after[inner, 1] - rest[inner, 1])) / width
+    upper, lower = after[inner, 1].max() - rest[inner, 1].max(), after[inner, 1].min() - rest[inner, 1].min()
+    opening = float(upper - lower) / width
+    widening = float(np.ptp(after[:, 0]) - width) / width
+    corners = float(np.mean(after[outer, 1] - rest[outer, 1]))
+    lift = (corners - 0.5 * float(upper + lower)) / width
+    lift = 0.0 if opening > 0.1 else lift  # an opening mouth drops more below than it rises above
     amounts = {"jawOpen": opening / _LINE_OPENING, "mouthPucker": -widening / _LINE_NARROWING}
     amounts |= dict.fromkeys(_both("mouthStretch"), widening / _LINE_WIDENING)
     amounts |= dict.fromkeys(_both("mouthSmile"), lift / _LINE_LIFT) | dict.fromkeys(

@@ -21,10 +21,10 @@ __all__ = ["FACE_MOTION_FILE", "FaceMotion", "convert", "face_motion", "least_sq
 
 FACE_MOTION_FILE: Final = Path(__file__).with_name("face_motion.npz")
 
-_RIDGE: Final = 0.01
-"""Cost of a shape at 1, over the mean cost of missing one: of two shapes that do the same, both do half."""
+_RIDGE: Final = 0.003
+"""Cost of a shape, over that of missing it: of two shapes that do the same, both do half."""
 
-_GAP_WEIGHT: Final = 2.0
+_GAP_WEIGHT: Final = 5.0
 """What the opening between the lips counts, over all other motion of the lips: whether they shut is seen first."""
 
 _SWEEPS: Final = 400
@@ -94,6 +94,6 @@ def convert(
     """How much of each of K shapes to show (T, K) for the channels (T, 52), within `low` and `high` (K,)."""
     costs, matrix = face_motion().costs(), meanings_matrix(meanings)
     products = matrix @ costs @ matrix.T
-    products += _RIDGE * np.mean(np.diag(products)) * np.eye(len(products))
+    products += _RIDGE * np.diag(np.diag(products))
     wanted = matrix @ costs @ np.asarray(channels, dtype=np.float64).T
     return least_squares_in_box(products, wanted, np.asarray(low, np.float64), np.asarray(high, np.float64)).T
