@@ -21,7 +21,7 @@ __all__ = ["FACE_MOTION_FILE", "FaceMotion", "convert", "face_motion", "least_sq
 
 FACE_MOTION_FILE: Final = Path(__file__).with_name("face_motion.npz")
 
-_RIDGE: Final = 0.003
+_RIDGE: Final = 0.001
 """Cost of a shape, over that of missing it: of two shapes that do the same, both do half."""
 
 _GAP_WEIGHT: Final = 5.0
