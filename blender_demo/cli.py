@@ -246,8 +246,11 @@ def _bake(options: argparse.Namespace, report: Report) -> int:
 
 def _convert(options: argparse.Namespace, report: Report) -> int:
     _check_rate(options.fps)
-    for path in (options.source, options.out):
-        check_format(path)
+    try:
+        for path in (options.source, options.out):
+            check_format(path)
+    except ClipError as error:
+        raise _UsageError(str(error)) from error
     _check_folder(options.out)
     if options.out.exists() and not options.overwrite:
         raise DemoError(f"{options.out} exists already. Choose another file, or allow --overwrite.")
