@@ -22,6 +22,7 @@ from . import doctor
 from .backend.errors import AudioError, ClipError, DemoError, WorkerError
 from .backend.motion.clip import MotionClip
 from .backend.motion.factors import FACTORS
+from .backend.motion.formats import FORMATS, check_format, read_motion, write_motion
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
 from .backend.worker.client import GenerationJob, Worker, worker_site_dirs
 
@@ -33,6 +34,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 _BAR_COLUMNS: Final = 30
+_ENDINGS: Final = ", ".join(FORMATS)
 _FINE_STEP: Final = 0.01
 _SPARSE_STEP: Final = 0.25
 
@@ -206,11 +208,10 @@ def _make_clip(options: argparse.Namespace, settings: GenerationSettings, worker
 
 
 def _bake(options: argparse.Namespace, report: Report) -> int:
-    if options.fps is not None and not 1.0 <= options.fps <= 1000.0:
-        raise _UsageError(f"--fps must be between 1 and 1000, not {options.fps:g}.")
+    _check_rate(options.fps)
     if options.blend is None and not options.head:
         raise _UsageError("Name a scene with --blend, or ask for the add-on's own head with --head.")
-    clip = MotionClip.load(options.clip)
+    clip = _read_clip(options.clip, report)
     _check_folder(options.out)
     if options.blend is not None and not options.blend.is_file():
         raise DemoError(f"The Blender file {options.blend} does not exist.")
@@ -240,6 +241,25 @@ def _bake(options: argparse.Namespace, report: Report) -> int:
         first_frame=baked.first_frame,
         last_frame=baked.last_frame,
     )
+    return OK
+
+
+def _convert(options: argparse.Namespace, report: Report) -> int:
+    _check_rate(options.fps)
+    try:
+        for path in (options.source, options.out):
+            check_format(path)
+    except ClipError as error:
+        raise _UsageError(str(error)) from error
+    _check_folder(options.out)
+    if options.out.exists() and not options.overwrite:
+        raise DemoError(f"{options.out} exists already. Choose another file, or allow --overwrite.")
+    clip = _read_clip(options.source, report)
+    fps = options.fps or clip.fps
+    for text in write_motion(clip, options.out, fps):
+        report.note(text)
+    text = f"Wrote {options.out}: {clip.duration_s:.2f} s at {fps:g} frames per second."
+    report.done(text, clip=str(options.out), duration_s=clip.duration_s, fps=fps)
     return OK
 
 
@@ -317,6 +337,19 @@ def _worker_python(chosen: Path | None) -> Path:
     return Path(sys.executable)
 
 
+def _read_clip(path: Path, report: Report) -> MotionClip:
+    """The motion in a file of any format; tells what was odd about it."""
+    clip = read_motion(path)
+    for text in clip.settings.get("notes", ()):
+        report.note(text)
+    return clip
+
+
+def _check_rate(fps: float | None) -> None:
+    if fps is not None and not 1.0 <= fps <= 1000.0:
+        raise _UsageError(f"--fps must be between 1 and 1000, not {fps:g}.")
+
+
 def _check_folder(path: Path) -> None:
     """Refuse before the work, not after it."""
     if path.is_dir():
@@ -366,7 +399,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--python", type=Path, help="a Python with PyTorch to generate with")
 
     bake = command("bake", _bake, "put a motion clip onto a character in a Blender file")
-    bake.add_argument("clip", type=Path, metavar="CLIP", help="what generate wrote")
+    bake.add_argument("clip", type=Path, metavar="CLIP", help=f"what generate wrote, or any of {_ENDINGS}")
     bake.add_argument("--blend", type=Path, metavar="FILE", help="the scene; an empty one if left out with --head")
     character = bake.add_mutually_exclusive_group()
     character.add_argument("--object", metavar="NAME", help="an object of the character, if there is more than one")
@@ -376,6 +409,12 @@ def _parser() -> argparse.ArgumentParser:
     bake.add_argument("--fps", type=float, help="set the frame rate of the scene")
     bake.add_argument("--start-frame", type=float, default=1.0, metavar="FRAME", help="where the clip begins")
     bake.add_argument("--take", default="take", metavar="NAME", help="a take of that name is replaced")
+
+    convert = command("convert", _convert, "write motion in another format, for Unreal, Unity and other programs")
+    convert.add_argument("source", type=Path, metavar="IN", help=f"the motion: {_ENDINGS}")
+    convert.add_argument("out", type=Path, metavar="OUT", help="the file to write; its ending says in which format")
+    convert.add_argument("--fps", type=float, help="frames per second of OUT; those of IN if left out")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists; it may be IN itself")
 
     examine = command("doctor", _doctor, "look whether everything is here that is needed")
     examine.add_argument("--python", type=Path, help="a Python with PyTorch to look at")
@@ -402,11 +441,11 @@ def _add_shot_arguments(parser: argparse.ArgumentParser) -> None:
         "--given",
         action="append",
         default=[],
-        metavar="FACTOR=CLIP.npz",
+        metavar="FACTOR=CLIP",
         help="keep the track of this factor and fit the others to it; repeatable",
     )
-    parser.add_argument("--prefix", default="", metavar="CLIP.npz", help="go on from the end of this clip")
-    parser.add_argument("--suffix", default="", metavar="CLIP.npz", help="lead into the start of this clip")
+    parser.add_argument("--prefix", default="", metavar="CLIP", help="go on from the end of this clip")
+    parser.add_argument("--suffix", default="", metavar="CLIP", help="lead into the start of this clip")
     parser.add_argument(
         "--grid", default=GenerationSettings.grid, help=f"how the steps lie, for experts: {', '.join(GRIDS)}"
     )

@@ -11,6 +11,7 @@ import bpy
 from .. import compat
 from ..backend.errors import AudioError, BakeError, ClipError, RigError, WorkerError
 from ..backend.motion.clip import MotionClip
+from ..backend.motion.formats import read_motion
 from ..backend.settings import GenerationSettings
 from ..backend.worker.client import GenerationJob
 from ..preferences import PACKAGE, preferences, worker_python
@@ -140,7 +141,7 @@ def bake_again(scene: Any) -> BakeReport:
     """Bake the clip named in the panel onto the picked character. Raises DemoError."""
     settings = settings_of(scene)
     path = Path(bpy.path.abspath(settings.clip_path))
-    clip, character = MotionClip.load(path), picked_character(scene)
+    clip, character = read_motion(path), picked_character(scene)
     options = settings.bake_options(settings.clip_take or bpy.path.clean_name(path.stem), settings.clip_start_frame)
     return bake(_as_heard(clip, settings.clip_speed), character, detect_character(character), options, scene)
 
