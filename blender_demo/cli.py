@@ -3,7 +3,7 @@
 only.
 
 Results go to stdout, progress and errors to stderr; with --json everything goes to stdout, one JSON object per line.
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Nothing half-written is left behind.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 a character whose lips cannot move, 130 interrupted. Nothing half-written is left behind.
 """
 
 import argparse
@@ -26,11 +26,12 @@ from .backend.motion.formats import FORMATS, check_format, read_motion, write_mo
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
 from .backend.worker.client import GenerationJob, Worker, worker_site_dirs
 
-__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "main"]
+__all__ = ["FAILED", "INTERRUPTED", "NOTHING_TO_DRIVE", "OK", "USAGE", "main"]
 
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
+NOTHING_TO_DRIVE: Final = 3
 INTERRUPTED: Final = 130
 
 _BAR_COLUMNS: Final = 30
@@ -263,6 +264,24 @@ def _convert(options: argparse.Namespace, report: Report) -> int:
     return OK
 
 
+def _map(options: argparse.Namespace, report: Report) -> int:
+    if importlib.util.find_spec("bpy") is None:
+        raise DemoError("Mapping needs Blender, and this Python has none. Run it as: blender --command demo map ...")
+    with _stdout_as_stderr():
+        from . import map_file
+        from .scene import mapping_table
+
+        mapped = map_file.map_file(options.file, options.object)
+    for one in mapped:
+        if one.profile is None:
+            report.error(one.refusal)
+            continue
+        summary = one.profile.summary() + ("" if one.profile.moves_lips else "; nothing moves the lips")
+        table = mapping_table.as_text(one.profile)
+        report.done(f"{one.name}: {summary}.\n{table}", character=one.name, **mapping_table.as_json(one.profile))
+    return OK if any(one.profile is not None and one.profile.moves_lips for one in mapped) else NOTHING_TO_DRIVE
+
+
 def _doctor(options: argparse.Namespace, report: Report) -> int:
     try:
         python = _worker_python(options.python)
@@ -415,6 +434,10 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("out", type=Path, metavar="OUT", help="the file to write; its ending says in which format")
     convert.add_argument("--fps", type=float, help="frames per second of OUT; those of IN if left out")
     convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists; it may be IN itself")
+
+    look = command("map", _map, "show which channels reach the characters of a file, and how they were found")
+    look.add_argument("file", type=Path, metavar="FILE", help=".blend, .fbx, .glb, .gltf or .vrm")
+    look.add_argument("--object", metavar="NAME", help="any object of the one character to look at")
 
     examine = command("doctor", _doctor, "look whether everything is here that is needed")
     examine.add_argument("--python", type=Path, help="a Python with PyTorch to look at")

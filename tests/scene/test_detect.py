@@ -14,17 +14,29 @@ from mathutils import Matrix
 from blender_demo.backend.errors import RigError
 from blender_demo.backend.motion.factors import ARKIT_NAMES, CHANNELS
 from blender_demo.scene.character import Character, find_character, rest_matrix
-from blender_demo.scene.detect import EYE_LOOK_PROPERTY, detect, detect_character
-from blender_demo.scene.face_frame import UPRIGHT, face_frame
+from blender_demo.scene.detect import detect, detect_character
 from blender_demo.scene.rig_profile import RigProfile
 
 pytestmark = pytest.mark.matrix
 
 Make = Callable[..., bpy.types.Object]
 
+UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+"""Head frame of a character that faces -Y and stands along +Z."""
+
+_EYE_LOOK = {name for name in ARKIT_NAMES if name.startswith("eyeLook")}
+
+
+def _add_bone(rig: bpy.types.Object, name: str, head: tuple, tail: tuple, parent: str) -> None:
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    bone = rig.data.edit_bones.new(name)
+    bone.head, bone.tail, bone.parent = head, tail, rig.data.edit_bones[parent]
+    bpy.ops.object.mode_set(mode="OBJECT")
+
 
 def _carried(profile: RigProfile) -> set[str]:
-    return {binding.channel for binding in profile.keys}
+    return {channel for binding in profile.keys for channel in binding.carried}
 
 
 def test_a_full_character_is_matched_whole(open_character: Callable[..., Character]) -> None:
@@ -65,17 +77,40 @@ def test_all_meshes_with_keys_belong_to_the_character(rigged: Character, face_me
 
 
 def test_gaze_is_never_driven_twice(rigged: Character) -> None:
-    eye_look = {name for name in ARKIT_NAMES if name.startswith("eyeLook")}
-    assert not eye_look & _carried(detect_character(rigged))
-    rigged.meshes[0][EYE_LOOK_PROPERTY] = "lids"
-    assert eye_look <= _carried(detect_character(rigged))
+    face = rigged.meshes[0]
+    assert _EYE_LOOK <= _carried(detect_character(rigged)), "keys that move skin beside the turning eyes move the lids"
+    for side in "LR":
+        face.vertex_groups.new(name=f"eye.{side}").add([2], 1.0, "REPLACE")  # what the eyeLook keys of this mesh move
+    profile = detect_character(rigged)
+    assert not _EYE_LOOK & _carried(profile)
+    assert _EYE_LOOK <= profile.carried
+    assert any("eyeLook" in note for note in profile.notes)
+
+
+def test_the_mouth_is_never_opened_twice(rigged: Character) -> None:
+    face, rig = rigged.meshes[0], rigged.root
+    _add_bone(rig, "jaw", (0, -0.03, 1.62), (0, -0.1, 1.58), "head")
+    assert "jaw" in [binding.role for binding in detect_character(rigged).rotations], "it moves other skin, such as teeth"
+    face.vertex_groups.new(name="jaw").add([2], 1.0, "REPLACE")
+    profile = detect_character(rigged)
+    assert "jaw" not in [binding.role for binding in profile.rotations]
+    assert any("jaw" in note for note in profile.notes)
+
+
+def test_a_jaw_bone_is_enough_to_speak(face_mesh: Make, armature: Make) -> None:
+    rig = armature()
+    _add_bone(rig, "jaw", (0, -0.03, 1.62), (0, -0.1, 1.58), "head")
+    profile = detect([rig])
+    assert not profile.keys
+    assert profile.moves_lips
+    assert {"jawOpen", "jawLeft", "jawRight"} <= profile.carried
 
 
 def test_without_turning_eyes_the_keys_carry_the_gaze(face_mesh: Make, armature: Make) -> None:
     face, rig = face_mesh(), armature(eyes=False)
     face.parent = rig
     profile = detect([face])
-    assert {name for name in ARKIT_NAMES if name.startswith("eyeLook")} <= _carried(profile)
+    assert _EYE_LOOK <= _carried(profile)
     assert profile.matched == 52
 
 
@@ -86,9 +121,9 @@ def test_every_channel_is_carried_or_has_a_reason(rigged: Character, face_mesh: 
         assert all(reason.endswith(".") for reason in profile.missing.values())
 
 
-def test_keys_without_arkit_names_are_refused_with_a_count(face_mesh: Make) -> None:
-    with pytest.raises(RigError, match="none of its 2 shape keys"):
-        detect([face_mesh(keys=("Smile", "Frown"))])
+def test_keys_of_no_face_are_refused_with_a_count(face_mesh: Make) -> None:
+    with pytest.raises(RigError, match="none of its 2 shape keys .'BreastSize', 'Muscles'."):
+        detect([face_mesh(keys=("BreastSize", "Muscles"))])
 
 
 def test_a_bone_held_by_a_constraint_is_passed_over(rigged: Character) -> None:
@@ -103,9 +138,10 @@ def test_the_face_is_found_however_the_character_stands(face_mesh: Make, turn: M
     face = face_mesh()
     face.matrix_world = turn
     bpy.context.view_layer.update()
-    frame, told = face_frame(find_character(face), {})
-    assert told
-    assert np.allclose(frame, np.array(turn.to_3x3().normalized()) @ UPRIGHT, atol=1e-5)
+    head = next(binding for binding in detect([face]).rotations if binding.role == "head")
+    frame = np.array(head.frame).reshape(3, 3)
+    above = np.array((face.matrix_world @ face.matrix_basis.inverted()).to_3x3().normalized())
+    assert np.allclose(above @ frame, np.array(turn.to_3x3().normalized()) @ UPRIGHT, atol=1e-5)
 
 
 def test_rest_does_not_depend_on_the_pose(rigged: Character) -> None:
