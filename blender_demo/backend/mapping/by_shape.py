@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cache
-from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from ..motion.factors import ARKIT_NAMES
 from .assignment import best_pairs
 from .conversion import least_squares_in_box, meanings_matrix
-from .face_map import HALF_MOUTH, MOUTH_Y, OPENING, FaceMap, on_face
+from .face_map import EYE_Y, HALF_MOUTH, MOUTH_Y, OPENING, FaceMap, on_face
 from .shape_features import key_amplitudes, local_features, place_features, unit
 
 __all__ = ["CLASSES", "PROTOTYPE_FILE", "FaceFound", "Reading", "find_face", "read_shapes"]
@@ -62,7 +61,7 @@ _PAIR_COST: Final = 0.1
 _SIZE_COST: Final = 0.03
 """Likeness lost for each doubling or halving of the usual motion, three at most."""
 
-_SIDE_COST: Final = 0.15
+_SIDE_COST: Final = 0.3
 """Likeness lost by a key of both sides to a class of one, and half of what is lost by a key of the other side."""
 
 _TOO_FAR: Final = (0.07, 0.10)
@@ -88,8 +87,9 @@ _MOST_PARTS: Final = 4
 _LEAST_PART: Final = 0.2
 """Parts of a mixture, and the least of one beside the largest."""
 
-_ENOUGH_SIDED: Final = 6
-"""Keys for one side of the mouth from which a character has a key for each channel, and no visemes."""
+_ENOUGH_SIDED: Final = 2
+_SURE: Final = 0.75
+"""Keys for one side of the mouth from which keys stand for one channel each; and likeness from which a key does so."""
 
 _GAZE_BONUS: Final = 0.15
 
@@ -106,6 +106,9 @@ _COUNTED: Final = 0.3
 
 _ROUGH, _FINE, _FULL = 300, 800, 3000
 """Vertices that are looked at while the face is searched, while its place is improved, and in the end."""
+
+_EYES_OVER_MOUTH: Final = (EYE_Y - MOUTH_Y) / 0.020
+"""Height of the eyes over the mouth, over the spread of what keys of the mouth move, on the own head."""
 
 _STEPS: Final = (0.12, 0.07, 0.04)
 _STARTS: Final = 3
@@ -208,10 +211,14 @@ class _Seen:
 
 
 def find_face(
-    points: NDArray[np.floating], deltas: NDArray[np.floating], heads: tuple[str, ...] | None = None
+    points: NDArray[np.floating],
+    deltas: NDArray[np.floating],
+    heads: tuple[str, ...] | None = None,
+    eyes: tuple[float, float] | None = None,
 ) -> FaceFound | None:
     """The face that the keys, points (V, 3) and motions (K, V, 3) in the head frame, speak for; None without any.
 
+    eyes: height of the eyes, and how far from the middle they are, where that is known.
     heads: names of the known heads to compare with; all by default.
     """
     known = _prototypes(heads)
@@ -229,7 +236,7 @@ def find_face(
     def best(faces: Iterable[FaceMap], count: int) -> list[FaceMap]:
         return sorted(faces, key=lambda face: -rated(face, rough, coarse))[:count]
 
-    people = best(_guesses(*rough), 2 * _STARTS)
+    people = best(_guesses(*rough, eyes), 2 * _STARTS)
     starts = best([variant for face in people for variant in _cartoons(face)], _STARTS)
     found = [_improved(face, lambda guess: rated(guess, fine, known)) for face in starts]
     return max(found, key=lambda face: face.likeness, default=None)
@@ -239,8 +246,8 @@ def _every_other_anchor(place: Floats) -> Floats:
     return place.reshape(*place.shape[:2], -1, 3)[:, :, ::2].reshape(*place.shape[:2], -1)
 
 
-def _guesses(points: Floats, deltas: Floats) -> Iterator[FaceMap]:
-    """Faces whose eyes and mouth lie where some keys have their middle."""
+def _guesses(points: Floats, deltas: Floats, eyes: tuple[float, float] | None) -> Iterator[FaceMap]:
+    """Faces whose eyes, unless they are told, and mouth lie where some keys have their middle."""
     energy = np.sum(deltas**2, axis=2)
     there = energy.sum(axis=1) > 0.0
     weights = energy[there] / energy[there].sum(axis=1, keepdims=True)
@@ -254,16 +261,21 @@ def _guesses(points: Floats, deltas: Floats) -> Iterator[FaceMap]:
     for height in np.sort(centers[:, 1]).tolist():
         if not levels or height - levels[-1] > near:
             levels.append(height)
-    for mouth, eye in combinations(levels, 2):
-        if eye - mouth <= 2.0 * near:
-            continue
-        usual = FaceMap.of_usual_size(eye, mouth, middle)
-        at_eye, at_mouth = np.abs(centers[:, 1] - eye) < near, np.abs(centers[:, 1] - mouth) < near
-        for eye_x in {float(np.median(aside[at_eye])), usual.eye_x}:
-            for half_mouth in {float(np.median(spread[at_mouth])), usual.half_mouth}:
-                guess = replace(usual, eye_x=eye_x, half_mouth=half_mouth)
-                if guess.is_face:
-                    yield guess
+    for mouth in levels:
+        at_mouth = np.abs(centers[:, 1] - mouth) <= near
+        half_mouth = float(np.median(spread[at_mouth]))
+        above = [mouth + half_mouth * size * _EYES_OVER_MOUTH for size in (0.8, 1.0, 1.25)]  # eyes may have no keys
+        for eye in [eyes[0]] if eyes is not None else [*levels, *above]:
+            if eye - mouth <= 2.0 * near:
+                continue
+            usual = FaceMap.of_usual_size(eye, mouth, middle)
+            at_eye = np.abs(centers[:, 1] - eye) <= near
+            aside_eye = [eyes[1]] if eyes is not None else [float(np.median(aside[at_eye]))] if at_eye.any() else []
+            for eye_x in {*aside_eye, usual.eye_x}:
+                for half in {half_mouth, usual.half_mouth}:
+                    guess = replace(usual, eye_x=eye_x, half_mouth=half)
+                    if guess.is_face:
+                        yield guess
 
 
 def _cartoons(face: FaceMap) -> Iterator[FaceMap]:
@@ -321,8 +333,10 @@ def read_shapes(
             readings[key] = Reading(CLASSES[row], min(likeness, 0.99))
     sided = sum(row in _SIDED_MOUTH and alike[key, row] > _LEAST_LIKENESS for key, row in pairs)
     for key in np.flatnonzero(_at_mouth(seen)).tolist():
-        if readings[key] is None or sided < _ENOUGH_SIDED:
-            readings[key] = _mouth_reading(seen, key, known, gone, readings[key], points, deltas[key])
+        single = readings[key]
+        is_part = single is not None and any(set(single.channels) <= set(part) for part in _MOUTH_PARTS)
+        if single is None or (sided < _ENOUGH_SIDED and not (is_part and single.confidence > _SURE)):
+            readings[key] = _mouth_reading(seen, key, known, gone, single, points, deltas[key])
     return readings
 
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ARKIT_NAMES", "CHANNELS", "CHANNEL_INDEX", "EYE_LOOK_PITCH_RAD", "EYE_LOOK_YAW_RAD", "FACTORS", "FACTOR_INDEX",
-    "FACTOR_OF", "LATENT_DIM", "LIMITS", "MODEL_FPS", "Factor", "channel_slice", "eye_look_from_gaze", "gaze_from_eye_look",
-    "latent_slice",
+    "FACTOR_OF", "LATENT_DIM", "LIMITS", "MODEL_FPS", "Factor", "channel_slice", "eye_look_from_gaze",
+    "gaze_from_eye_look", "latent_slice",
 ]
 
 MODEL_FPS: Final = 30.0
