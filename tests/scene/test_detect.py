@@ -92,7 +92,8 @@ def test_keys_without_arkit_names_are_refused_with_a_count(face_mesh: Make) -> N
 
 
 def test_a_bone_held_by_a_constraint_is_passed_over(rigged: Character) -> None:
-    rigged.root.pose.bones["neck"].constraints.new("COPY_ROTATION")
+    held = rigged.root.pose.bones["neck"].constraints.new("COPY_ROTATION")
+    held.target, held.subtarget = rigged.root, "spine"
     assert [binding.bone for binding in detect_character(rigged).rotations if binding.role != "eye"] == ["head"]
 
 
