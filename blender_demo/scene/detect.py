@@ -56,7 +56,8 @@ def detect_character(character: Character) -> RigProfile:
     found = find_turning(character, _place(bindings, read, frame))
     turnings, reasons = _without_doubles(character, found, bindings, read, notes)
     keys = _without_turned_gazes(character, turnings, bindings, read, notes)
-    rotations = tuple(_rotation(turning, frame) for turning in turnings)
+    order = list(ROLE_CHANNELS)
+    rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: order.index(t.role)))
     if not keys and not any(binding.role == "jaw" for binding in rotations):
         raise RigError(_refusal(character, rotations))
     carried = RigProfile(keys, rotations).carried

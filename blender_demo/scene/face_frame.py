@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .character import Character, rest_matrix
 from .face_points import KeyedMesh
 
-__all__ = ["face_frame", "frames_from_normals", "rotation_of", "usual_frame"]
+__all__ = ["UPRIGHT", "face_frame", "frames_from_normals", "rotation_of", "usual_frame"]
 
 UPRIGHT: Final = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """Blender's custom: a character faces -Y and stands along +Z."""

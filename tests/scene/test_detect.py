@@ -127,7 +127,8 @@ def test_keys_of_no_face_are_refused_with_a_count(face_mesh: Make) -> None:
 
 
 def test_a_bone_held_by_a_constraint_is_passed_over(rigged: Character) -> None:
-    rigged.root.pose.bones["neck"].constraints.new("COPY_ROTATION")
+    held = rigged.root.pose.bones["neck"].constraints.new("COPY_ROTATION")
+    held.target, held.subtarget = rigged.root, "spine"
     assert [binding.bone for binding in detect_character(rigged).rotations if binding.role != "eye"] == ["head"]
 
 
