@@ -29,8 +29,11 @@ _TRANSLATION_REASON: Final = "Head translation is left out: moving the head bone
 _MANY: Final = 3
 """Names that are listed in a sentence."""
 
-_TURNED_SHARE: Final = 0.2
-"""Part of what a key moves from which a bone that deforms it does the same motion."""
+_SAME_SKIN: Final = 0.2
+"""Part of a key's motion on the skin of a bone from which the two would move the same thing twice."""
+
+_FULL_HOLD: Final = 0.8
+"""Skin weight from which a bone turns an eyeball, and does not bend it."""
 
 
 def detect(objects: list[bpy.types.Object]) -> RigProfile:
@@ -54,14 +57,14 @@ def detect_character(character: Character) -> RigProfile:
         notes.append("Neither eyes nor mouth were found, so the character is taken to face -Y.")
     read = {mesh.name: read_mesh(mesh, {b.key for b in bindings if b.object == mesh.name}) for mesh in character.meshes}
     found = find_turning(character, _place(bindings, read, frame))
-    turnings, reasons = _without_doubles(character, found, bindings, read, notes)
-    keys = _without_turned_gazes(character, turnings, bindings, read, notes)
+    turnings = _without_jaw(found.turnings, bindings, read, notes)
+    turnings, keys = _without_double_gaze(turnings, bindings, read, notes)
     order = list(ROLE_CHANNELS)
     rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: order.index(t.role)))
     if not keys and not any(binding.role == "jaw" for binding in rotations):
         raise RigError(_refusal(character, rotations))
     carried = RigProfile(keys, rotations).carried
-    missing = {name: _reason(name, character, reasons) for name in CHANNELS if name not in carried}
+    missing = {name: _reason(name, character, found.missing) for name in CHANNELS if name not in carried}
     return RigProfile(keys, rotations, missing=missing, notes=(*notes, *found.notes))
 
 
@@ -117,50 +120,51 @@ def _rotation(turning: Turning, frame: NDArray[np.float64]) -> RotationBinding:
     )
 
 
-def _without_doubles(
-    character: Character, found: Found, bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], notes: list[str]
-) -> tuple[list[Turning], dict[str, str]]:
-    """What turns, without a jaw bone where keys open the same mouth; and the reasons for what does not turn."""
-    turnings = list(found.turnings)
+def _without_jaw(
+    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], notes: list[str]
+) -> list[Turning]:
+    """What turns, without a jaw bone that deforms skin which keys open as well."""
     opening = [binding for binding in bindings if "jawOpen" in binding.carried]
-    for jaw in [turning for turning in turnings if turning.role == "jaw" and turning.bone]:
-        if any(_turns(jaw, read[binding.object], binding.key) for binding in opening):
-            turnings.remove(jaw)
-            notes.append(f"Shape keys open the mouth, so the bone '{jaw.bone}' rests.")
-    return turnings, found.missing
-
-
-def _turns(turning: Turning, keyed: KeyedMesh, key: str) -> bool:
-    """Whether what a key moves is skin of a bone, or part of an object, that turns."""
-    moved = keyed.moved_by(key)
-    if not turning.bone:
-        return turning.object == keyed.object
-    if not moved.any() or keyed.object.find_armature() != turning.object:
-        return False
-    weights = deformed_vertices(keyed.object, turning.object, turning.bone)[keyed.vertices]
-    return float(weights[moved].mean()) > _TURNED_SHARE
-
-
-def _without_turned_gazes(
-    character: Character,
-    turnings: Sequence[Turning],
-    bindings: Sequence[KeyBinding],
-    read: Mapping[str, KeyedMesh],
-    notes: list[str],
-) -> tuple[KeyBinding, ...]:
-    """The keys without those that would turn eyes which bones or objects turn. Keys that move only lids stay."""
-    eyes = [turning for turning in turnings if turning.role == "eye"]
-    resting: dict[str, None] = {}
     kept = []
-    for binding in bindings:
-        looks = set(binding.channels) <= _EYE_LOOK
-        if looks and any(_turns(eye, read[binding.object], binding.key) for eye in eyes):
-            resting[binding.object] = None
+    for turning in turnings:
+        if turning.role == "jaw" and any(_share(turning, read[b.object], b.key) > _SAME_SKIN for b in opening):
+            notes.append(f"Shape keys open the mouth, so the bone '{turning.bone or turning.object.name}' rests.")
         else:
-            kept.append(binding)
-    if resting:
-        notes.append(f"The gaze turns the eyes themselves, so the eyeLook keys of {', '.join(resting)} rest.")
-    return tuple(kept)
+            kept.append(turning)
+    return kept
+
+
+def _share(turning: Turning, keyed: KeyedMesh, key: str) -> float:
+    """The part of a key's motion that happens to skin of a bone, or to an object, that turns."""
+    if not turning.bone:
+        return float(turning.object == keyed.object)
+    if keyed.object.find_armature() != turning.object:
+        return 0.0
+    return float(deformed_vertices(keyed.object, turning.object, turning.bone)[keyed.vertices] @ keyed.energy_of(key))
+
+
+def _without_double_gaze(
+    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], notes: list[str]
+) -> tuple[list[Turning], tuple[KeyBinding, ...]]:
+    """What turns, and the keys, of which only one turns an eyeball: the bone or object, unless it turns it by half.
+
+    Keys that move nothing but lids stay.
+    """
+    eyes = [turning for turning in turnings if turning.role == "eye"]
+    looking = [binding for binding in bindings if set(binding.channels) <= _EYE_LOOK]
+    doubled = {b.object for b in looking if any(_share(eye, read[b.object], b.key) > _SAME_SKIN for eye in eyes)}
+    if not doubled:
+        return list(turnings), tuple(bindings)
+    if max(_hold(eye, read[name].object) for eye in eyes for name in doubled) < _FULL_HOLD:
+        notes.append("The eye bones hold their eyes only by half, so they rest and the eyeLook keys turn the eyes.")
+        return [turning for turning in turnings if turning not in eyes], tuple(bindings)
+    notes.append(f"The gaze turns the eyes themselves, so the eyeLook keys of {', '.join(sorted(doubled))} rest.")
+    return list(turnings), tuple(b for b in bindings if not (b in looking and b.object in doubled))
+
+
+def _hold(eye: Turning, mesh: bpy.types.Object) -> float:
+    """How fast an eye bone holds the skin that it holds most."""
+    return float(deformed_vertices(mesh, eye.object, eye.bone).max(initial=0.0)) if eye.bone else 1.0
 
 
 def _refusal(character: Character, rotations: Sequence[RotationBinding]) -> str:

@@ -32,15 +32,15 @@ class KeyedMesh:
     deltas: NDArray[np.float32]
     normals: NDArray[np.float32]
 
-    def moved_by(self, name: str) -> NDArray[np.bool_]:
-        """Which of the vertices (V,) a key moves."""
-        motion = np.abs(self.deltas[self.names.index(name)]).max(axis=1)
-        return motion > 0.05 * motion.max(initial=1e-12)
+    def energy_of(self, name: str) -> NDArray[np.float64]:
+        """How much a key moves each vertex, squared and adding up to one, (V,); zeros for a key that moves nothing."""
+        energy = np.sum(self.deltas[self.names.index(name)].astype(np.float64) ** 2, axis=1)
+        return energy / max(float(energy.sum()), 1e-30)
 
     def center_of(self, name: str) -> NDArray[np.float64] | None:
         """The middle (3,) of what a key moves, by how far; None for a key that moves nothing."""
-        weights = np.sum(self.deltas[self.names.index(name)].astype(np.float64) ** 2, axis=1)
-        return np.average(self.points, axis=0, weights=weights) if weights.sum() > 0.0 else None
+        energy = self.energy_of(name)
+        return energy @ self.points if energy.any() else None
 
 
 def read_mesh(mesh: bpy.types.Object, names: Collection[str] | None = None) -> KeyedMesh:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A rig profile as a table for people and programs: one row for each channel, carried by what, or missing why. No bpy."""
+"""A rig profile as a table for people and programs: each channel with what carries it, or why nothing does. No bpy."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,9 @@ __all__ = ["Row", "as_json", "as_text", "rows"]
 
 @dataclass(frozen=True)
 class Row:
-    """One channel. carriers: 'Object: key' or 'Object: bone'. source, confidence: of the surest; empty and 0 if missing.
+    """One channel.
 
+    carriers: 'Object: key' or 'Object: bone'. source, confidence: of the surest; empty and 0 if missing.
     reason: why nothing carries it; empty if something does.
     """
 
