@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line: `blender --command demo ...` and `python -m blender_demo ...` alike. Blender is imported by `bake`
-only.
+and `map` only.
 
 Results go to stdout, progress and errors to stderr; with --json everything goes to stdout, one JSON object per line.
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 a character whose lips cannot move, 130 interrupted. Nothing half-written is left behind.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 a character whose lips cannot move, 130 interrupted. Nothing
+half-written is left behind.
 """
 
 import argparse

@@ -88,8 +88,10 @@ _LEAST_PART: Final = 0.2
 """Parts of a mixture, and the least of one beside the largest."""
 
 _ENOUGH_SIDED: Final = 2
-_SURE: Final = 0.75
-"""Keys for one side of the mouth from which keys stand for one channel each; and likeness from which a key does so."""
+"""Keys for one side of the mouth from which keys stand for one channel each, and are no visemes."""
+
+_MIXTURE_GAIN: Final = 0.1
+"""A mixture is believed where it is so much more like the key than the most similar channel."""
 
 _GAZE_BONUS: Final = 0.15
 
@@ -334,8 +336,9 @@ def read_shapes(
     sided = sum(row in _SIDED_MOUTH and alike[key, row] > _LEAST_LIKENESS for key, row in pairs)
     for key in np.flatnonzero(_at_mouth(seen)).tolist():
         single = readings[key]
-        is_part = single is not None and any(set(single.channels) <= set(part) for part in _MOUTH_PARTS)
-        if single is None or (sided < _ENOUGH_SIDED and not (is_part and single.confidence > _SURE)):
+        if single is not None and not any(set(single.channels) <= set(part) for part in _MOUTH_PARTS):
+            single = replace(single, confidence=_LEAST_LIKENESS)  # seldom a viseme
+        if single is None or sided < _ENOUGH_SIDED:
             readings[key] = _mouth_reading(seen, key, known, gone, single, points, deltas[key])
     return readings
 
@@ -392,9 +395,9 @@ def _mouth_reading(
         weights = _non_negative(shapes[chosen] @ shapes[chosen].T, shapes[chosen] @ target)
         made = weights @ shapes[chosen]
         likeness = float(made @ target) / max(float(np.linalg.norm(made) * np.linalg.norm(target)), 1e-12)
-    if likeness >= _LEAST_MIXTURE:
-        return Reading(_mixture([parts[i] for i in chosen], weights), min(likeness, 0.99))
-    return single
+    if likeness < max(_LEAST_MIXTURE, single.confidence + _MIXTURE_GAIN if single is not None else 0.0):
+        return single
+    return Reading(_mixture([parts[i] for i in chosen], weights), min(likeness, 0.99))
 
 
 def _line_reading(points: Floats, delta: Floats, taken: set[str]) -> Reading | None:
