@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the name of a bone or object to what it turns; the words are in `bone_names.toml`. No bpy here."""
 
+import itertools
 import re
 import tomllib
 import unicodedata
@@ -29,9 +30,11 @@ class _Names:
     """The tables of `bone_names.toml`.
 
     roles: for each role ("eye_left", "eye_part_left" with sides) and joined phrase its rank.
+    meaning: every word of a phrase or side.
     """
 
     roles: Mapping[str, Mapping[str, int]]
+    meaning: frozenset[str]
     exact: Mapping[str, Mapping[str, int]]
     around: frozenset[str]
     never: frozenset[str]
@@ -59,17 +62,18 @@ def _names() -> _Names:
             }
     words = {kind: frozenset(map(_joined, table["words"][kind])) for kind in ("around", "never", "machinery")}
     exact = {role: {name.lower(): i for i, name in enumerate(names)} for role, names in table["exact"].items()}
-    return _Names(roles, exact, **words)
+    phrases = itertools.chain(*table["roles"].values(), *table["sides"].values())
+    meaning = frozenset(word for phrase in phrases for word in _words(phrase))
+    return _Names(roles, meaning, exact, **words)
 
 
 def common_words(names: Iterable[str], *owners: str) -> frozenset[str]:
     """Words that say nothing in these names, as a third of them carries them, or their owner does."""
     names = list(names)
     counts = Counter(word for name in names for word in set(_words(name)))
-    known = {phrase for ranked in _names().roles.values() for phrase in ranked}
     common = {word for word, count in counts.items() if count >= max(3, len(names) / 3)}
     common |= {word for owner in owners for word in _words(owner)}
-    return frozenset(common - known - _names().never) - {"l", "r", "left", "right"}
+    return frozenset(common - _names().meaning - _names().never)
 
 
 def name_rank(name: str, role: str, common: frozenset[str]) -> tuple[int, int] | None:
