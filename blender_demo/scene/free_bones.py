@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .bone_names import common_words, is_machinery, name_rank
 from .character import Character, rest_matrix, rig_bones
-from .skin import Points, Skin, carrying_bone, skin_of
+from .skin import Points, Skin, carrying_bone, points_of, skin_of
 
-__all__ = ["AIMS", "Rig", "holding", "is_driven", "said"]
+__all__ = ["AIMS", "Rig", "holding", "is_active", "is_driven", "said", "takes_rotation"]
 
 _SAME_PLACE: Final = 0.02
 """Pivots closer than this share of the rig's extent are one joint."""
@@ -31,21 +31,25 @@ _HOLDS: Final = AIMS | {"STRETCH_TO", "IK", "SPLINE_IK", "TRANSFORM_CACHE"}
 """Constraints that leave no rotation of the owner's own."""
 
 
+def is_active(constraint: Any) -> bool:
+    """Whether a constraint does most of what it says."""
+    aimless = "target" in constraint.bl_rna.properties and constraint.target is None
+    return constraint.is_valid and not constraint.mute and constraint.influence >= 0.5 and not aimless
+
+
+def takes_rotation(constraint: Any) -> bool:
+    """Whether a constraint sets its owner's rotation, so that its own is not seen."""
+    kind = constraint.type
+    if kind == "TRANSFORM" and constraint.map_to != "ROTATION":
+        return False
+    if kind == "COPY_ROTATION" and constraint.use_x + constraint.use_y + constraint.use_z < 2:
+        return False
+    return kind in _HOLDS or (kind in _MIXES and getattr(constraint, _MIXES[kind], "") == "REPLACE")
+
+
 def holding(owner: Any) -> Any | None:
-    """The constraint that sets the rotation of a pose bone or object, so that its own is not seen; the last counts."""
-    for constraint in reversed(owner.constraints):
-        kind = constraint.type
-        if constraint.mute or constraint.influence < 0.5 or not constraint.is_valid:
-            continue
-        if "target" in constraint.bl_rna.properties and constraint.target is None:
-            continue
-        if kind == "TRANSFORM" and constraint.map_to != "ROTATION":
-            continue
-        if kind == "COPY_ROTATION" and constraint.use_x + constraint.use_y + constraint.use_z < 2:
-            continue
-        if kind in _HOLDS or (kind in _MIXES and getattr(constraint, _MIXES[kind], "") == "REPLACE"):
-            return constraint
-    return None
+    """The constraint that sets the rotation of a pose bone or object; the last counts. None where its own is seen."""
+    return next((c for c in reversed(owner.constraints) if is_active(c) and takes_rotation(c)), None)
 
 
 def is_driven(obj: bpy.types.Object, prefix: str) -> bool:
@@ -112,26 +116,45 @@ class Rig:
         return {c.subtarget for b in self.pose for c in b.constraints if c.type in AIMS and c.subtarget}
 
     @cached_property
-    def turns(self) -> dict[str, list[str]]:
-        """For each bone those that turn when it turns, one step down."""
-        below: dict[str, list[str]] = defaultdict(list)
-        for bone in self.pose:
-            holder = self.holders.get(bone.name)
-            if bone.name in self.holders:
-                if holder is not None and holder.type in _COPIES and holder.target == self.armature:
-                    below[holder.subtarget].append(bone.name)
-            elif bone.parent is not None and bone.bone.use_inherit_rotation:
-                below[bone.parent.name].append(bone.name)
+    def carriers(self) -> dict[str, list[set[str]]]:
+        """For each bone, the sets of bones of which one must turn as a whole to turn it, its own rotation aside."""
+        return {bone.name: self._carriers(bone) for bone in self.pose}
+
+    def _carriers(self, bone: Any) -> list[set[str]]:
+        parent = {bone.parent.name} if bone.parent is not None and bone.bone.use_inherit_rotation else set()
+        sets, holder = [parent], None
+        for constraint in bone.constraints:
+            if not is_active(constraint):
+                continue
+            target = {constraint.subtarget} if getattr(constraint, "target", None) == self.armature else {""}
+            if constraint.type in _COPIES and takes_rotation(constraint):
+                sets = [*sets, target] if constraint.owner_space == "LOCAL" else [target]
+            elif constraint.type == "CHILD_OF":
+                sets.append(target)
+            elif constraint.type == "ARMATURE":
+                sets += [{entry.subtarget} for entry in constraint.targets if entry.target == self.armature]
+            elif takes_rotation(constraint):
+                holder = target
+        if holder is not None:  # it goes on pointing at something, so that has to come along
+            sets = [carriers | holder for carriers in sets]
+        return [carriers for carriers in sets if carriers]
+
+    @cached_property
+    def _dependents(self) -> dict[str, set[str]]:
+        below: dict[str, set[str]] = defaultdict(set)
+        for bone, sets in self.carriers.items():
+            for carrier in set().union(*sets):
+                below[carrier].add(bone)
         return below
 
     def reach(self, bone: str) -> set[str]:
         """The bone and all that turn with it."""
-        reached, todo = set(), [bone]
+        reached, todo = {bone}, [bone]
         while todo:
-            name = todo.pop()
-            if name not in reached:
-                reached.add(name)
-                todo += self.turns.get(name, ())
+            for name in self._dependents.get(todo.pop(), set()) - reached:
+                if any(carriers <= reached for carriers in self.carriers[name]):
+                    reached.add(name)
+                    todo.append(name)
         return reached
 
     @cached_property
@@ -140,6 +163,16 @@ class Rig:
         meshes = (part for part in self.character.parts if part.type == "MESH")
         skins = {mesh.name: skin_of(mesh, self.armature) for mesh in meshes}
         return {name: skin for name, skin in skins.items() if len(skin.vertex)}
+
+    @cached_property
+    def _skinned_points(self) -> dict[str, Points]:
+        return {part.name: points_of(part) for part in self.character.parts if part.name in self.skins}
+
+    def carried_points(self, bone: str, least: float) -> Points:
+        """Where the vertices are that hang on a bone, and all that turns with it, by more than `least`, (N, 3)."""
+        reached = self.reach(bone)
+        chosen = [self._skinned_points[name][skin.of(reached) > least] for name, skin in self.skins.items()]
+        return np.concatenate(chosen) if chosen else np.empty((0, 3))
 
     @cached_property
     def hung(self) -> set[str]:
@@ -152,12 +185,19 @@ class Rig:
         """Whether anything is seen to move when the bone turns; taken for granted in a rig that nothing hangs on."""
         return not self.hung or not self.hung.isdisjoint(self.reach(bone))
 
-    def weight(self, bone: str, vertices: Mapping[str, NDArray[np.intp]]) -> float | None:
-        """How much of these vertices turns with a bone, 0..1; None where none of them has a skin."""
-        reached = self.reach(bone)
-        shares = [self.skins[mesh].of(reached)[chosen] for mesh, chosen in vertices.items() if mesh in self.skins]
-        values = np.concatenate(shares) if shares else np.empty(0)
-        return float(values.mean()) if len(values) else None
+    def carried(self, vertices: Mapping[str, NDArray[np.intp]]) -> dict[str, float]:
+        """What part of these vertices hangs on each bone, 0..1; empty where none of them has a skin."""
+        sums: dict[str, float] = defaultdict(float)
+        skinned = [mesh for mesh in vertices if mesh in self.skins]
+        count = sum(len(vertices[mesh]) for mesh in skinned)
+        for mesh in skinned:
+            for name, weight in self.skins[mesh].by_bone(vertices[mesh]).items():
+                sums[name] += weight / count
+        return sums
+
+    def weight(self, bone: str, carried: Mapping[str, float]) -> float:
+        """How much of what is carried turns with a bone."""
+        return sum(carried.get(name, 0.0) for name in self.reach(bone))
 
     def same_place(self, bone: str, other: str) -> bool:
         return float(np.linalg.norm(self.pivots[bone] - self.pivots[other])) < self.near
@@ -177,7 +217,7 @@ class Rig:
             return None
         parent = self.pose[bone].parent
         while is_machinery(bone) and parent is not None and self.same_place(bone, parent.name):
-            if parent.name in self.holders or bone not in self.turns.get(parent.name, ()):
+            if parent.name in self.holders or {parent.name} not in self.carriers[bone]:
                 break
             if not is_machinery(parent.name):
                 return parent.name

@@ -31,6 +31,12 @@ class Skin:
         chosen = np.isin(self.group, [i for i, name in enumerate(self.names) if name in wanted])
         return np.bincount(self.vertex[chosen], self.share[chosen], self.count).astype(np.float32)
 
+    def by_bone(self, vertices: NDArray[np.intp]) -> dict[str, float]:
+        """How many of these vertices hang on each bone, as a sum of shares."""
+        among = np.isin(self.vertex, vertices)
+        sums = np.bincount(self.group[among], self.share[among], len(self.names))
+        return {name: float(weight) for name, weight in zip(self.names, sums, strict=True) if weight > 0.0}
+
 
 def _is_deformed_by(mesh: bpy.types.Object, armature: bpy.types.Object) -> bool:
     return mesh.find_armature() == armature or any(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .bone_names import common_words, name_rank
 from .character import Character, rest_matrix, rig_bones
 from .face_frame import UPRIGHT, rotation_of
-from .free_bones import AIMS, Rig, holding, is_driven, said
+from .free_bones import AIMS, Rig, holding, is_active, is_driven, said, takes_rotation
 from .rig_profile import Role, Source
 from .skin import Points, deformed_vertices, moved_by_keys, points_of
 
@@ -76,6 +76,9 @@ class Limits:
     """Measures for telling parts of a head by their place. Lengths are shares of the distance between the eyes."""
 
     head_weight: float = 0.7  # of the skin that shape keys move, upper and lower face each, hangs on the head
+    own_weight: float = (
+        0.4  # a vertex that hangs on a bone by this share moves with it, even where the head has the rest
+    )
     named_weight: float = 0.2  # less than this contradicts a name
     eye_distance: float = 0.6  # lids lie before the eyeball
     mirror: float = 0.2  # two eyes are alike to this
@@ -119,26 +122,26 @@ def _halves(character: Character, vertices: Mapping[str, NDArray[np.intp]], up: 
 
 def _heaviest(rig: Rig, vertices: Mapping[str, NDArray[np.intp]], up: Points) -> str | None:
     """The bone that turns upper and lower face, with the least besides."""
-    halves = _halves(rig.character, vertices, up)
-    fitting = []
-    for bone in rig.pivots:
-        weights = [rig.weight(bone, half) or 0.0 for half in halves]
-        if min(weights) >= LIMITS.head_weight:
-            fitting.append((len(rig.reach(bone)), bone))
+    halves = [rig.carried(half) for half in _halves(rig.character, vertices, up)]
+    fitting = [
+        (len(rig.reach(bone)), bone)
+        for bone in rig.pivots
+        if min(rig.weight(bone, half) for half in halves) >= LIMITS.head_weight
+    ]
     return min(fitting)[1] if fitting else None
 
 
 def _head_bone(rig: Rig, place: FacePlace | None, answer: _Answer) -> tuple[str, Source, float] | None:
     """The bone that turns the head. Leaves a reason where none does."""
     vertices = place.vertices if place is not None else {m.name: moved_by_keys(m) for m in rig.character.meshes}
-    reason = ""
+    reason, carried = "", rig.carried(vertices)
     for name, around in rig.named("head"):
         control = rig.control(name)
         if control is None:
             reason = reason or rig.reason(name)
             continue
-        weight = rig.weight(control, vertices)
-        if rig.moves_something(control) and (weight is None or weight >= LIMITS.named_weight):
+        believed = not carried or rig.weight(control, carried) >= LIMITS.named_weight
+        if believed and rig.moves_something(control):
             return control, "name", 1.0 if around == 0 else 0.9
     heaviest = _heaviest(rig, vertices, _up(place, rig.character)) if rig.skins else None
     control = rig.control(heaviest) if heaviest is not None and rig.pose[heaviest].parent is not None else None
@@ -172,8 +175,11 @@ def _inherited(rig: Rig, head: str, neck: str) -> float:
     """How much of the neck's rotation reaches the head, 0..1: rigs may keep a head upright by constraints."""
     reaching, bone = 1.0, rig.pose[head]
     while bone is not None and bone.name != neck:
-        constraint = holding(bone)
-        reaching *= 0.0 if not bone.bone.use_inherit_rotation else 1.0 - (constraint.influence if constraint else 0.0)
+        if not bone.bone.use_inherit_rotation:
+            return 0.0
+        for constraint in bone.constraints:
+            if is_active(constraint) and takes_rotation(constraint) and constraint.owner_space != "LOCAL":
+                reaching *= 1.0 - constraint.influence
         bone = bone.parent
     return reaching
 
@@ -239,12 +245,14 @@ _EYE_TYPES: Final = {"MESH", "EMPTY", "SURFACE", "META", "CURVE"}
 
 
 def _named_eye_bone(rig: Rig, side: str, reasons: list[str]) -> Turning | None:
-    for name, around in rig.named(f"eye_{side}"):
+    named = rig.named(f"eye_{side}")
+    seen = {name for name, _ in named} & rig.hung
+    for name, around in named:
         control = rig.control(name)
         if control is None:
             reasons.append(rig.reason(name))
-        elif not rig.moves_something(control):
-            reasons.append(f"The bone '{name}' carries no part of a mesh, so turning it would not be seen.")
+        elif rig.hung and seen.isdisjoint(rig.reach(control)):  # lids that go with it make no eye
+            reasons.append(f"The bone '{name}' carries no eye, so turning it would not be seen.")
         else:
             return _bone_turning(rig, control, "eye", side, 1.0, "name", 1.0 if around == 0 else 0.9)
     return None
@@ -317,14 +325,10 @@ def _balls(rig: Rig | None, character: Character, head: str | None) -> Iterator[
             yield part, "", pivot
     if rig is None:
         return
-    points = {part.name: points_of(part) for part in character.parts if part.name in rig.skins}
     for bone in rig.reach(head) - {head} if head is not None else rig.pivots:
-        if rig.control(bone) is None:
-            continue
-        reached = rig.reach(bone)
-        skinned = [points[name][skin.of(reached) > 0.5] for name, skin in rig.skins.items()]
-        if _is_ball(np.concatenate(skinned), rig.pivots[bone]):
-            yield rig.armature, rig.control(bone) or bone, rig.pivots[bone]
+        control = rig.control(bone)
+        if control is not None and _is_ball(rig.carried_points(bone, LIMITS.own_weight), rig.pivots[bone]):
+            yield rig.armature, control, rig.pivots[bone]
 
 
 def _eyes_by_place(rig: Rig | None, character: Character, head: str | None, place: FacePlace | None) -> list[Turning]:
@@ -395,7 +399,6 @@ def _jaw_by_place(rig: Rig, head: str | None, place: FacePlace | None) -> str | 
     frame, mouth = np.asarray(place.frame), np.asarray(place.mouth)
     eyes = 0.5 * (place.eye_left + place.eye_right)
     apart = float(np.linalg.norm(place.eye_left - place.eye_right))
-    points = {part.name: points_of(part) for part in rig.character.parts if part.name in rig.skins}
     best, most = None, 0
     for bone in rig.reach(head) - {head}:
         control = rig.control(bone)
@@ -403,8 +406,7 @@ def _jaw_by_place(rig: Rig, head: str | None, place: FacePlace | None) -> str | 
         hinges = abs(x) < LIMITS.jaw_middle * apart and z < -0.2 * apart and y < frame[:, 1] @ (eyes - mouth)
         if control is None or not hinges:
             continue
-        reached = rig.reach(bone)
-        carried = np.concatenate([points[name][skin.of(reached) > 0.5] for name, skin in rig.skins.items()])
+        carried = rig.carried_points(bone, LIMITS.own_weight)
         heights = (carried - mouth) @ frame[:, 1]
         lower = int((heights < 0.0).sum())
         if lower > most and lower > 0.5 * len(carried) and heights.max() < frame[:, 1] @ (eyes - mouth):
