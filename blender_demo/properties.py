@@ -15,7 +15,7 @@ from .backend.errors import DemoError
 
 if TYPE_CHECKING:
     from .backend.settings import FactorControl, GenerationSettings
-    from .scene.plan import BakeOptions, FactorBake
+    from .scene.bake_options import BakeOptions, FactorBake
 
 __all__ = ["CLASSES", "FACTOR_LABELS", "DemoFactorSettings", "DemoSettings", "settings_of"]
 
@@ -224,7 +224,7 @@ class DemoSettings(bpy.types.PropertyGroup):
 
     def bake_options(self, take: str, start_frame: float) -> "BakeOptions":
         """How a take is baked."""
-        from .scene.plan import BakeOptions
+        from .scene.bake_options import BakeOptions
 
         factors = {name: self.factor(name).bake(default) for name, default in BakeOptions().factors.items()}
         return BakeOptions(start_frame=start_frame, take=take, tolerance=self.tolerance, factors=factors)

@@ -2,8 +2,7 @@
 """From a clip and a profile to the value of every property on every frame. Reads the scene and writes nothing."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import bpy
@@ -12,53 +11,16 @@ from numpy.typing import NDArray
 
 from ..backend.errors import BakeError
 from ..backend.motion.clip import MotionClip
-from ..backend.motion.factors import ARKIT_NAMES, FACTORS, LIMITS, eye_look_from_gaze, gaze_from_eye_look
 from . import rotations
+from .bake_options import BakeOptions
 from .character import Character, shape_keys
+from .conditioning import FACTOR_OF
 from .rig_profile import RigProfile, RotationBinding
 
-__all__ = ["EYE_LOOK", "BakeOptions", "FactorBake", "Plan", "Samples", "make_plan", "rotation_property"]
-
-_FACTOR_OF: Final = {channel: factor.name for factor in FACTORS for channel in factor.channels}
-EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
-"""Channels of the gaze on characters whose eyes do not turn, in channel order."""
+__all__ = ["Plan", "Samples", "make_plan", "rotation_property"]
 
 _ROTATION_TOLERANCE: Final = 0.25
 """Key tolerance of rotations over that of shape keys: a quarter of 0.002 in a quaternion is 0.06 degrees."""
-
-
-@dataclass(frozen=True)
-class FactorBake:
-    """How one factor goes onto the character.
-
-    include: whether it is baked at all.
-    gain: scale around rest.
-    blend: how its track goes over the artist's tracks beneath it: REPLACE, or COMBINE to add to them.
-    """
-
-    include: bool = True
-    gain: float = 1.0
-    blend: str = "REPLACE"
-
-
-def _default_factors() -> dict[str, FactorBake]:
-    return {factor.name: FactorBake(blend="COMBINE" if factor.name == "pose" else "REPLACE") for factor in FACTORS}
-
-
-@dataclass(frozen=True)
-class BakeOptions:
-    """start_frame: scene frame of the clip's first frame; may lie between frames.
-    take: the name of the take; a take of the same name, or one in the same place, is replaced.
-    tolerance: how far a curve may leave the clip to save keys, in shape key units.
-    ease_s: seconds before and after the clip in which the face leaves and finds its rest.
-    factors: for each factor how it is baked. The head adds to what the artist animated beneath, the face replaces it.
-    """
-
-    start_frame: float = 1.0
-    take: str = "take"
-    tolerance: float = 0.002
-    ease_s: float = 0.2
-    factors: Mapping[str, FactorBake] = field(default_factory=_default_factors)
 
 
 @dataclass(frozen=True)
@@ -84,16 +46,16 @@ Plan = dict[tuple[Any, str], list[Samples]]
 def make_plan(
     clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions
 ) -> tuple[Plan, list[str]]:
-    """The properties to animate with a value for each frame of the clip, and warnings for what had to be left alone.
+    """The properties to animate with a value for each frame of a conditioned clip, and warnings for what had to be left alone.
 
     Raises BakeError.
     """
     plan: Plan = defaultdict(list)
     warnings: list[str] = []
-    values = _channels(clip, options)
+    values = {name: clip[name] for name in clip.names}
     for binding in profile.keys:
         mesh = _part(character, binding.object)
-        factor = _FACTOR_OF[binding.channel]
+        factor = FACTOR_OF[binding.channel]
         if binding.channel not in values or not _included(options, factor):
             continue
         keys = shape_keys(mesh)
@@ -129,26 +91,7 @@ def make_plan(
 
 
 def _included(options: BakeOptions, factor: str) -> bool:
-    return options.factors.get(factor, FactorBake()).include
-
-
-def _channels(clip: MotionClip, options: BakeOptions) -> dict[str, NDArray[np.float32]]:
-    """The clip's channels with each factor's gain, within their limits.
-
-    Where a clip has only one of gaze and eyeLook, the other is made from it.
-    """
-    values = {name: clip[name] for name in clip.names if name in LIMITS}
-    gaze = ("gazeYaw", "gazePitch")
-    if not set(gaze) & set(values) and set(EYE_LOOK) <= set(values):
-        values.update(
-            zip(gaze, gaze_from_eye_look(np.stack([values[name] for name in EYE_LOOK], axis=1)).T, strict=True)
-        )
-    elif set(gaze) <= set(values) and not set(EYE_LOOK) & set(values):
-        values.update(
-            zip(EYE_LOOK, eye_look_from_gaze(np.stack([values[name] for name in gaze], axis=1)).T, strict=True)
-        )
-    gains = {name: options.factors.get(_FACTOR_OF[name], FactorBake()).gain for name in values}
-    return {name: np.clip(gains[name] * channel, *LIMITS[name]) for name, channel in values.items()}
+    return options.factor(factor).include
 
 
 def _part(character: Character, name: str) -> bpy.types.Object:

@@ -15,9 +15,10 @@ from ..backend.motion.clip import MotionClip
 from ..backend.motion.factors import FACTOR_INDEX, FACTORS, LIMITS, eye_look_from_gaze, gaze_from_eye_look
 from . import rotations
 from .actions import REST, TRACK_PREFIX, active_paths, nla_paths, own_tracks
-from .bake import scene_fps
 from .character import Character, shape_keys
-from .plan import EYE_LOOK, rotation_property
+from .conditioning import EYE_LOOK
+from .draft import scene_fps
+from .plan import rotation_property
 from .rig_profile import KeyBinding, RigProfile, RotationBinding
 
 __all__ = ["KeyedTrack", "read_keys"]
