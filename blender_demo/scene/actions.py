@@ -2,11 +2,11 @@
 """Actions and NLA tracks that this add-on makes, finds again and removes.
 
 A take in the NLA is one Action with a slot for each pair of data-block and factor (before Blender 4.4 one Action for
-each pair), laid out as one strip on the data-block's track of that factor. Beneath lies one rest track, which holds what
-the properties were before the first take, so that a muted factor goes back to that. A take may also be the active
+each pair), laid out as one strip on the data-block's track of that factor. Beneath lies one rest track, which holds
+what the properties were before the first take, so that a muted factor goes back to that. A take may also be the active
 Action, with one slot for each data-block, or lie within the artist's, in the frames of the take alone. What carries no
-marker of this add-on is not changed otherwise. With `compat` and `splice` this is the only place that knows how Blender
-stores animation.
+marker of this add-on is not changed otherwise. With `compat` and `splice` this is the only place that knows how
+Blender stores animation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +38,7 @@ __all__ = [
     "own_tracks",
     "push_down",
     "remove_active",
+    "remove_empty_tracks",
     "remove_takes",
     "rest_values",
     "solo_of_artist",
@@ -431,8 +432,11 @@ def _remove_strip(track: bpy.types.NlaTrack, strip: Any) -> None:
         bpy.data.actions.remove(action)
 
 
-def remove_takes(blocks: Iterable[Any], names: set[str] | None = None) -> int:
-    """Remove the takes of these names, or all of them and the rest tracks; the number of strips removed."""
+def remove_takes(blocks: Iterable[Any], names: set[str] | None = None, keep_tracks: bool = False) -> int:
+    """Remove the takes of these names, or all of them and the rest tracks; the number of strips removed.
+
+    keep_tracks: leave the tracks that become empty, muted or not as they are, for what comes in their place.
+    """
     count = 0
     for block in blocks:
         for track in own_tracks(block):
@@ -440,11 +444,19 @@ def remove_takes(blocks: Iterable[Any], names: set[str] | None = None) -> int:
                 if names is None or (str(strip.action[MARKER]) in names and not _is_rest(track)):
                     _remove_strip(track, strip)
                     count += 1
-            if not track.strips:
-                block.animation_data.nla_tracks.remove(track)
+        if not keep_tracks:
+            remove_empty_tracks([block])
         if names is None:
             _clear_if_empty(block)
     return count
+
+
+def remove_empty_tracks(blocks: Iterable[Any]) -> None:
+    """Remove this add-on's tracks that hold nothing."""
+    for block in blocks:
+        for track in own_tracks(block):
+            if not track.strips:
+                block.animation_data.nla_tracks.remove(track)
 
 
 def _clear_if_empty(block: Any) -> None:

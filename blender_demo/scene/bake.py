@@ -20,6 +20,7 @@ from .actions import (
     nla_paths,
     own_tracks,
     remove_active,
+    remove_empty_tracks,
     remove_takes,
     rest_values,
     write_into_active,
@@ -30,7 +31,7 @@ from .actions import (
 from .bake_options import BakeOptions, FactorBake
 from .character import Character
 from .draft import Draft, draft_bake, scene_fps
-from .preflight import blockers, hindrances
+from .preflight import Finding, blockers, hindrances, left_alone
 from .rig_profile import RigProfile
 
 __all__ = ["BakeOptions", "BakeReport", "FactorBake", "bake", "remove_all", "remove_bake", "scene_fps"]
@@ -38,7 +39,8 @@ __all__ = ["BakeOptions", "BakeReport", "FactorBake", "bake", "remove_all", "rem
 
 @dataclass(frozen=True)
 class BakeReport:
-    """What a bake wrote. `warnings` are what the artist should act on, `notes` what is good to know; sentences both."""
+    """What a bake wrote. `findings` are what the artist should know or act on, `notes` what is good to know of the
+    character, sentences."""
 
     curves: int
     keys: int
@@ -47,8 +49,13 @@ class BakeReport:
     tracks: tuple[str, ...]
     first_frame: float
     last_frame: float
-    warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The findings as sentences, each once."""
+        return tuple(dict.fromkeys(finding.text for finding in self.findings))
 
 
 def bake(
@@ -59,9 +66,11 @@ def bake(
     for finding in blockers(character, profile):
         raise BakeError(finding.text)
     draft = draft_bake(clip, character, profile, options, scene)
-    action, told = _write(draft, character, options)
-    warnings = [*draft.warnings, *told]
-    warnings += [finding.text for finding in hindrances(character, profile, draft, options, scene)]
+    action, pushed = _write(draft, character, options)
+    findings = [*left_alone(draft), *hindrances(character, profile, draft, options, scene)]
+    for name in pushed:
+        text = f"Your Action '{name}' was pushed down into the NLA, where it plays beneath the take."
+        findings.append(Finding("pushed_down", name, "INFO", text))
     return BakeReport(
         curves=draft.curves,
         keys=draft.keys,
@@ -70,27 +79,28 @@ def bake(
         tracks=tuple(dict.fromkeys(track.name for layer in draft.layers for track in own_tracks(layer.block))),
         first_frame=draft.take.start,
         last_frame=draft.take.end,
-        warnings=tuple(dict.fromkeys(warnings)),
+        findings=tuple(findings),
         notes=profile.notes,
     )
 
 
 def _write(draft: Draft, character: Character, options: BakeOptions) -> tuple[str, list[str]]:
-    """Put a draft into the scene. Returns the name of its Action, and sentences on what became of the artist's."""
+    """Put a draft into the scene. Returns the name of its Action, and of the artist's that were pushed down."""
     blocks = list(character.data_blocks())
-    remove_takes(blocks, set(draft.replaced))
+    remove_takes(blocks, set(draft.replaced), keep_tracks=options.target == "NLA")
     if options.target == "ACTIVE":
         return write_into_active(draft.take, draft.layers)[0].name, []
     remove_active(blocks, set(draft.replaced))
     if options.target == "NEW":
         actions, pushed = write_new_active(draft.take, draft.layers)
-        told = [f"Your Action '{name}' was pushed down into the NLA, where it plays beneath the take." for name in pushed]
-        return actions[0].name, told
+        return actions[0].name, pushed
     for side in draft.sides:
         if side.neighbor:
             cut_edge(blocks, side.neighbor, side.before)
     write_rest(character.name, _without_artists(draft.rest), draft.take.start)
-    return write_take(draft.take, draft.layers)[0].name, []
+    action = write_take(draft.take, draft.layers)[0]
+    remove_empty_tracks(blocks)
+    return action.name, []
 
 
 def remove_bake(character: Character) -> int:

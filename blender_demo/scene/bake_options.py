@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a take is baked. The panel, the command line and the functions of `scene` say it with these names; no bpy here."""
+"""How a take is baked: the panel, the command line and `scene` say it with these names. No bpy here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +24,9 @@ Blend = Literal["REPLACE", "COMBINE"]
 
 _FRAME_LIMIT: Final = 1_000_000
 """Blender's own limit for frames."""
+
+_ROUNDING: Final = 1e-3
+"""Frames by which a range may be off in Blender's single precision."""
 
 _MOST_TOLERANCE: Final = 0.1
 _MOST_STEP: Final = 100
@@ -123,13 +126,11 @@ class BakeOptions:
 
     def rows(self, count: int) -> range:
         """Which of a clip's `count` frames, at the scene's rate, lie in the range. Raises BakeError where none does."""
-        first = -np.inf if self.first is None else self.first
-        last = np.inf if self.last is None else self.last
-        begin = max(int(np.ceil(first - self.start_frame)), 0) if np.isfinite(first) else 0
-        end = min(int(np.floor(last - self.start_frame)) + 1, count) if np.isfinite(last) else count
+        begin = 0 if self.first is None else max(int(np.ceil(self.first - self.start_frame - _ROUNDING)), 0)
+        end = count if self.last is None else min(int(np.floor(self.last - self.start_frame + _ROUNDING)) + 1, count)
         if begin >= end:
             raise BakeError(
-                f"Frames {first:g} to {last:g} hold nothing of the take, which lies at {self.start_frame:g} to "
+                f"The frames to bake hold nothing of the take, which lies at {self.start_frame:g} to "
                 f"{self.start_frame + count - 1:g}. Change the range, or bake the whole take."
             )
         return range(begin, end)

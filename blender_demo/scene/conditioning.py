@@ -68,7 +68,7 @@ def _with_gaze(clip: MotionClip) -> MotionClip:
 
 
 def _smoothed(clip: MotionClip, values: NDArray[np.float64], options: BakeOptions) -> NDArray[np.float64]:
-    """Values (T, C) through a symmetric window, which delays nothing. Closures keep what they were, and are eased to."""
+    """Values (T, C) through a symmetric window, which delays nothing. Closures keep what they were."""
     widths = np.array([options.factor(FACTOR_OF[n]).smoothing_ms / 1000.0 * clip.fps for n in clip.names])
     smooth = values.copy()
     for width in set(widths[widths > 0.0].tolist()):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything a bake will write, computed before anything is written: keys, frames, and the takes that give way."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -120,9 +119,10 @@ def draft_bake(
         if any(s.path.endswith("axis_angle") for s in samples):
             blend = "REPLACE"  # two axes cannot be added
         edges = _edges(block, samples, rest[block], blend, take, sides, options.target)
+        over = samples
         if options.target != "NLA":
-            samples = _over_active(block, samples, rest[block], blend, start, ease, options.target)
-        layers.append(Layer(block, factor, _curves(samples, edges, start, sides, options), blend))
+            over = _over_active(block, samples, rest[block], blend, start, ease, options.target)
+        layers.append(Layer(block, factor, _curves(over, edges, start, sides, options), blend))
     return Draft(take, tuple(layers), frozenset(replaced), sides, rest, tuple(warnings))
 
 
@@ -142,7 +142,9 @@ def _without_locked(plan: Plan) -> tuple[Plan, list[str]]:
     free: Plan = {}
     sentences = []
     for (block, factor), samples in plan.items():
-        locked = {key for key, curve in active_curves(block).items() if curve.lock or (curve.group and curve.group.lock)}
+        locked = {
+            key for key, curve in active_curves(block).items() if curve.lock or (curve.group and curve.group.lock)
+        }
         kept = [s for s in samples if (s.path, s.index) not in locked]
         if len(kept) < len(samples):
             count = len(samples) - len(kept)
@@ -165,7 +167,10 @@ def _edges(
     curves = {} if target == "NLA" else _beneath(block, blend, target)
     found = []
     for side in sides:
-        away = {(s.path, s.index): s.neutral if target == "NLA" and blend == "COMBINE" else rest[s.path, s.index] for s in samples}
+        away = {
+            (s.path, s.index): s.neutral if target == "NLA" and blend == "COMBINE" else rest[s.path, s.index]
+            for s in samples
+        }
         frame = take.start - side.frames if side.before else take.end + side.frames
         away |= {key: curves[key].evaluate(frame) for key in away if key in curves}
         found.append(away | (edge_values(block, side.neighbor, side.before) if side.neighbor else {}))
@@ -173,7 +178,7 @@ def _edges(
 
 
 def _beneath(block: Any, blend: str, target: str) -> dict[CurveId, bpy.types.FCurve]:
-    """The curves of the active Action that a take goes over: all within it, those it adds to in an Action of its own."""
+    """The curves of the active Action that a take goes over; in an Action of its own only those that it adds to."""
     if target == "NEW" and (blend == "REPLACE" or own_active(block)):
         return {}
     return active_curves(block)
@@ -197,7 +202,9 @@ def _over_active(
     frames = start + np.arange(count)
     share = np.ones(count)
     if target == "ACTIVE" and ease > 0.0:
-        share = np.clip(np.minimum(np.arange(count), np.arange(count)[::-1]) / min(ease, max(count / 2.0, 1.0)), 0.0, 1.0)
+        share = np.clip(
+            np.minimum(np.arange(count), np.arange(count)[::-1]) / min(ease, max(count / 2.0, 1.0)), 0.0, 1.0
+        )
     new = {(s.path, s.index): s for s in samples}
     old = {}
     for key in new:

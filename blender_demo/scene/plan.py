@@ -46,7 +46,7 @@ Plan = dict[tuple[Any, str], list[Samples]]
 def make_plan(
     clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions
 ) -> tuple[Plan, list[str]]:
-    """The properties to animate with a value for each frame of a conditioned clip, and warnings for what had to be left alone.
+    """The properties to animate with a value for each frame of a conditioned clip, and warnings for what is left alone.
 
     Raises BakeError.
     """

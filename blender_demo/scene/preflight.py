@@ -6,7 +6,7 @@ All is found without writing anything. A bake refuses what forbids it, and tells
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from .character import Character, half_linked_meshes, override_meshes, shape_key
 from .draft import Draft, draft_bake, scene_fps
 from .rig_profile import RigProfile
 
-__all__ = ["Finding", "Remedy", "Severity", "blockers", "hindrances", "preflight"]
+__all__ = ["Finding", "Remedy", "Severity", "blockers", "hindrances", "left_alone", "preflight"]
 
 Severity = Literal["ERROR", "WARNING", "INFO"]
 """What forbids a bake, what hinders it or should be known before, and what it will do."""
@@ -44,7 +44,7 @@ class Finding:
     target: str
     severity: Severity
     text: str
-    remedy: Remedy | None = None
+    remedy: Remedy | None = field(default=None, compare=False)
 
 
 def preflight(
@@ -59,18 +59,21 @@ def preflight(
     Without a clip nothing is said of its frames and keys.
     """
     found = list(blockers(character, profile))
-    if found:
-        return found
     still = MotionClip(scene_fps(scene), np.zeros((2, len(CHANNELS)), np.float32))
     try:
-        draft = draft_bake(clip or still, character, profile, options if clip else replace(options, first=None, last=None), scene)
+        draft = draft_bake(
+            clip or still, character, profile, options if clip else replace(options, first=None, last=None), scene
+        )
     except DemoError as error:
-        return [Finding("refused", character.name, "ERROR", str(error))]
-    found += [Finding("left_alone", character.name, "WARNING", text) for text in draft.warnings]
-    known = set(draft.warnings)
-    mended = [f for f in hindrances(character, profile, draft, options, scene) if clip or f.kind != "scene_range"]
-    found = [f for f in found if f.text not in {m.text for m in mended} & known] + mended
+        return [*found, Finding("refused", character.name, "ERROR", str(error))]
+    found += left_alone(draft)
+    found += [f for f in hindrances(character, profile, draft, options, scene) if clip or f.kind != "scene_range"]
     return found + list(_outlook(draft, options, with_clip=clip is not None))
+
+
+def left_alone(draft: Draft) -> list[Finding]:
+    """What a bake does not touch, and why."""
+    return [Finding("left_alone", draft.take.name, "WARNING", text) for text in draft.warnings]
 
 
 def blockers(character: Character, profile: RigProfile) -> Iterator[Finding]:
@@ -215,7 +218,8 @@ def _hidden_in_active(block: Any, own: set[actions.CurveId]) -> Iterator[Finding
         yield _warn(
             "curve_modifiers",
             block.name,
-            f"Curves of '{block.name}' have F-curve modifiers, which change the take too. Mute them in the Graph Editor.",
+            f"Curves of '{block.name}' have F-curve modifiers, which change the take too. "
+            "Mute them in the Graph Editor.",
         )
 
 
@@ -356,9 +360,18 @@ def _scene_range(draft: Draft, scene: bpy.types.Scene) -> Iterator[Finding]:
 def _outlook(draft: Draft, options: BakeOptions, with_clip: bool) -> Iterator[Finding]:
     """What will be written."""
     blocks = list(dict.fromkeys(layer.block for layer in draft.layers))
-    properties = {(block, curve.path) for block in blocks for layer in draft.layers if layer.block == block for curve in layer.curves}
+    properties = {
+        (block, curve.path)
+        for block in blocks
+        for layer in draft.layers
+        if layer.block == block
+        for curve in layer.curves
+    }
     keys = sum(isinstance(block, bpy.types.Key) for block, _ in properties)
-    parts = [f"{keys} shape keys" if keys else "", f"{len(properties) - keys} rotations" if len(properties) > keys else ""]
+    parts = [
+        f"{keys} shape keys" if keys else "",
+        f"{len(properties) - keys} rotations" if len(properties) > keys else "",
+    ]
     what = " and ".join(part for part in parts if part)
     yield Finding("outlook", "what", "INFO", f"Animates {what} of {', '.join(_name(block) for block in blocks)}.")
     if with_clip:

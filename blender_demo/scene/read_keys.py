@@ -27,6 +27,10 @@ _ROLES: Final = {"pose": ("neck", "head"), "eyes": ("eye",)}
 """What turns with a factor; the neck before the head that it carries."""
 
 
+_ROUNDING: Final = 1e-3
+"""Frames by which an end may be off in Blender's single precision."""
+
+
 @dataclass(frozen=True)
 class KeyedTrack:
     """clip: the channels of one factor. is_artists: whether they come from the artist's own keys, not from a take."""
@@ -66,14 +70,16 @@ def read_keys(
     scene: bpy.types.Scene,
     start_frame: float,
     speed: float = 1.0,
+    end_frame: float | None = None,
 ) -> KeyedTrack:
-    """What a factor of the character does from `start_frame` to the end of the scene.
+    """What a factor of the character does from `start_frame` to `end_frame`, or to the end of the scene.
 
     The artist's own keys and drivers come before takes: where there are any, the takes are left out. speed: how much
     faster than recorded the voice plays; the clip goes with the recording. Raises RigError where nothing animates the
     factor, or where the profile cannot be read backwards.
     """
-    count = int(np.floor(scene.frame_end - start_frame)) + 1
+    end = scene.frame_end if end_frame is None else end_frame
+    count = int(np.floor(end - start_frame + _ROUNDING)) + 1
     if count < 1:
         raise RigError(
             f"The voice begins on frame {start_frame:g}, but the scene ends on {scene.frame_end}. Extend it."

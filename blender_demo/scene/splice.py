@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Put keys into an F-curve over a range, so that on every frame outside the curve evaluates as before.
 
-The artist's keys outside keep frame, value and interpolation to the bit. Only the two next to the range are touched:
-automatic handles are freed, as they would follow the new neighbor, and where a Bezier segment is cut its inner handle is
-shortened, which keeps its shape.
+The artist's keys outside are kept to the bit. Only the two next to the range are touched: their automatic handles are
+freed, as they would follow the new neighbor, and where a Bezier segment is cut its inner handle is shortened, which
+keeps its shape.
 """
 
 from typing import Any, Final
@@ -137,7 +137,9 @@ def _lead_in(curve: bpy.types.FCurve, old: Keys, left: Keys, new: Keys) -> Keys:
         if len(left["co"]):
             left["handle_right"][-1] = shape[0][1]
             if int(left["interpolation"][-1]) not in (*_plain(), keyframe_number("interpolation", "BEZIER")):
-                left["interpolation"][-1] = keyframe_number("interpolation", "LINEAR")  # a last key's had no effect before
+                left["interpolation"][-1] = keyframe_number(
+                    "interpolation", "LINEAR"
+                )  # a last key's had no effect before
         return _cut(new, 0, 0)
     if int(left["interpolation"][-1]) in _plain():
         return _cut(new, 0, 0)
@@ -174,9 +176,7 @@ def _sampled(curve: bpy.types.FCurve, start: float, end: float) -> Keys:
     return new_keys(frames, np.array([curve.evaluate(frame) for frame in frames]), "LINEAR")
 
 
-def _shape(
-    curve: bpy.types.FCurve, old: Keys, frame: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+def _shape(curve: bpy.types.FCurve, old: Keys, frame: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The old curve around `frame`, between two keys, as two cubics (4, 2) that meet there.
 
     Beyond the outer keys both are straight. None where the segment is no cubic, or too plain to need one.

@@ -54,9 +54,7 @@ def _single(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values.astype(np.float32).astype(np.float64)
 
 
-def evaluate(
-    frames: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def evaluate(frames: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
     """The curve through keys (K,) with auto-clamped handles, at frames (N,) from the first key to the last: (N,)."""
     left, right = auto_clamped(frames, values)
     segment = np.clip(np.searchsorted(frames, at, side="right") - 1, 0, max(len(frames) - 2, 0))
