@@ -126,7 +126,9 @@ def _fill(curve: bpy.types.FCurve, data: Curve) -> None:
     """Write all keys of a curve at once."""
     points, count = curve.keyframe_points, len(data.frames)
     points.add(count)
-    points.foreach_set("co", np.stack([data.frames, data.values], axis=1).astype(np.float32).ravel())
+    flat = np.empty(2 * count, np.float32)
+    flat[0::2], flat[1::2] = data.frames, data.values
+    points.foreach_set("co", flat)
     points.foreach_set("interpolation", np.full(count, keyframe_number("interpolation", data.interpolation), np.int32))
     if data.interpolation == "BEZIER":
         curve.auto_smoothing = "NONE"  # the keys were chosen for these handles

@@ -2,7 +2,7 @@
 """Everything a bake will write, computed before anything is written: keys, frames, and the takes that give way."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import bpy
@@ -113,7 +113,7 @@ def draft_bake(
     else:  # whole frames right before and after, which keep the values that the artist's curves have there
         sides = Side(True, start - np.ceil(start) + 1.0), Side(False, np.floor(end) + 1.0 - end)
     rest = _rest_values(plan)
-    layers = []
+    layers, made = [], {}
     for (block, factor), samples in plan.items():
         blend = options.factor(factor).blend
         if any(s.path.endswith("axis_angle") for s in samples):
@@ -122,7 +122,7 @@ def draft_bake(
         over = samples
         if options.target != "NLA":
             over = _over_active(block, samples, rest[block], blend, start, ease, options.target)
-        layers.append(Layer(block, factor, _curves(over, edges, start, sides, options), blend))
+        layers.append(Layer(block, factor, _curves(over, edges, start, sides, options, made), blend))
     return Draft(take, tuple(layers), frozenset(replaced), sides, rest, tuple(warnings))
 
 
@@ -206,10 +206,10 @@ def _over_active(
             np.minimum(np.arange(count), np.arange(count)[::-1]) / min(ease, max(count / 2.0, 1.0)), 0.0, 1.0
         )
     new = {(s.path, s.index): s for s in samples}
-    old = {}
-    for key in new:
-        known = curves.get(key)
-        old[key] = np.full(count, rest[key]) if known is None else np.array([known.evaluate(f) for f in frames])
+    seen = np.flatnonzero(share < 1.0) if blend == "REPLACE" else np.arange(count)
+    old = {key: np.full(count, rest[key]) for key in new}
+    for key in set(new) & set(curves):
+        old[key][seen] = [curves[key].evaluate(frame) for frame in frames[seen]]
     values: dict[CurveId, NDArray[np.float64]] = {}
     for path in dict.fromkeys(s.path for s in samples):
         of_path = [key for key in new if key[0] == path]
@@ -232,8 +232,9 @@ def _joined_quaternions(
     """Quaternions (T, 4) of a take over those beneath, `share` (T,) of it."""
     length = np.linalg.norm(beneath, axis=1, keepdims=True)
     beneath = np.where(length > 0.0, beneath / np.maximum(length, 1e-12), rotations.NEUTRAL["QUATERNION"])
-    goal = rotations.multiply(beneath, take) if blend == "COMBINE" else take
-    goal = np.where((beneath * goal).sum(axis=1, keepdims=True) < 0.0, -goal, goal)
+    goal = rotations.continuous(rotations.multiply(beneath, take) if blend == "COMBINE" else take)
+    goal = -goal if goal[0] @ beneath[0] < 0.0 else goal
+    beneath = np.where((beneath * goal).sum(axis=1, keepdims=True) < 0.0, -beneath, beneath)
     mixed = beneath + share[:, None] * (goal - beneath)
     return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
 
@@ -244,11 +245,17 @@ def _curves(
     start: float,
     sides: Sequence[Side],
     options: BakeOptions,
+    made: dict[tuple[Any, ...], Curve],
 ) -> tuple[Curve, ...]:
-    """Choose the keys of one factor on one data-block, with those on the ways in and out."""
-    chosen = _chosen_rows(np.stack([s.values for s in samples], axis=1), [s.tolerance for s in samples], options)
-    curves = []
-    for s, rows in zip(samples, chosen, strict=True):
+    """Choose the keys of one factor on one data-block, with those on the ways in and out.
+
+    made: curves by what they show, to be added to: several meshes with the same keys show the same.
+    """
+    shown = [(s.values.tobytes(), s.tolerance, *(edge[s.path, s.index] for edge in edges)) for s in samples]
+    new = {key: s for key, s in zip(shown, samples, strict=True) if key not in made}
+    values = np.stack([s.values for s in new.values()], axis=1) if new else np.zeros((0, 0))
+    chosen = _chosen_rows(values, [s.tolerance for s in new.values()], options) if new else []
+    for (key, s), rows in zip(new.items(), chosen, strict=True):
         frames, values = start + np.arange(len(s.values), dtype=np.float64), s.values.astype(np.float64)
         keyed = np.zeros(len(frames), dtype=bool)
         keyed[rows] = True
@@ -262,8 +269,8 @@ def _curves(
                 values, keyed = np.insert(values, at, edge[s.path, s.index]), np.insert(keyed, at, True)
         if options.interpolation == "BEZIER" and options.step == 0:
             keyed[reduce_bezier(frames, values, s.tolerance, keyed)] = True
-        curves.append(Curve(s.path, s.index, frames[keyed], values[keyed], options.interpolation))
-    return tuple(curves)
+        made[key] = Curve(s.path, s.index, frames[keyed], values[keyed], options.interpolation)
+    return tuple(replace(made[key], path=s.path, index=s.index) for key, s in zip(shown, samples, strict=True))
 
 
 def _chosen_rows(

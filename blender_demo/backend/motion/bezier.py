@@ -21,6 +21,9 @@ _MOST_UNEVEN: Final = 5.0
 
 _NEWTON_STEPS: Final = 12
 
+_CLOSE: Final = 1e-7
+"""Frames by which the place in a segment may be off."""
+
 _ROUNDING: Final = 4e-6
 """What Blender's single precision may add to an error, at the values of shape keys and rotations."""
 
@@ -81,15 +84,28 @@ def reduce_bezier(
     keyed = keyed.copy()
     keyed[[0, -1]] = True
     allowed = tolerance - _ROUNDING
+    error = np.zeros(len(frames))
+    stale = ~keyed
     while True:
         keys = np.flatnonzero(keyed)
-        error = np.abs(evaluate(frames[keys], values[keys], frames) - values)
+        at = np.flatnonzero(stale & ~keyed)
         error[keys] = 0.0
+        error[at] = np.abs(evaluate(frames[keys], values[keys], frames[at]) - values[at])
         worst = np.maximum.reduceat(error, keys)
         missing = (error > allowed) & ~keyed & (error == np.repeat(worst, np.diff([*keys, len(frames)])))
         if not missing.any():
             return keys
         keyed |= missing
+        stale = _around(np.flatnonzero(keyed), missing)
+
+
+def _around(keys: NDArray[np.intp], added: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which points (N,) lie where keys that were `added` (N,) change the curve: two keys to either side."""
+    position = np.flatnonzero(added[keys])
+    edges = np.zeros(len(added) + 1, dtype=np.intp)
+    np.add.at(edges, keys[np.maximum(position - 2, 0)], 1)
+    np.add.at(edges, keys[np.minimum(position + 2, len(keys) - 1)] + 1, -1)
+    return np.cumsum(edges[:-1]) > 0
 
 
 def split(segment: NDArray[np.float64], frame: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -127,6 +143,8 @@ def _parameter(points: NDArray[np.float64], frames: NDArray[np.float64]) -> NDAr
     t = (frames - points[0]) / (points[3] - points[0])
     for _ in range(_NEWTON_STEPS):
         miss = _point(points, t) - frames
+        if not np.any(np.abs(miss) > _CLOSE):
+            break
         low, high = np.where(miss <= 0.0, t, low), np.where(miss >= 0.0, t, high)
         s = 1.0 - t
         speed = 3.0 * (
