@@ -278,11 +278,8 @@ def write_into_active(take: TakeRange, layers: Sequence[Layer]) -> list[bpy.type
         written[animation.action] = None
         curves = compat.curves_of_active(animation, _id_type(layer.block), layer.block.name)
         for curve in layer.curves:
-            known = curves.find(curve.path, index=curve.index)
-            if known is None:
-                _fill(curves.new(curve.path, index=curve.index), curve)
-            else:
-                write_points(known, splice(known, curve.frames, curve.values, curve.interpolation))
+            known = curves.find(curve.path, index=curve.index) or curves.new(curve.path, index=curve.index)
+            write_points(known, splice(known, curve.frames, curve.values, curve.interpolation))
     return [*written, *(_write_active(take, bare) if bare else ())]
 
 

@@ -104,15 +104,12 @@ def splice(
         _free(left, -1)
     if len(right["co"]):
         _free(right, 0)
-    parts = [left, new, right]
-    if after < len(at) and at[after] == last:
-        parts[1] = _cut(new, 0, len(frames) - 1)
-    else:
-        parts.insert(2, _lead_out(curve, old, new, right))
-    if count_before and at[count_before - 1] == first:
-        parts[1] = _cut(parts[1], 1, len(parts[1]["co"]))
-    else:
-        parts.insert(1, _lead_in(curve, old, left, new))
+    keeps_first = count_before > 0 and at[count_before - 1] == first
+    keeps_last = after < len(at) and at[after] == last
+    before = [] if keeps_first else [_lead_in(curve, old, left, new)]
+    behind = [] if keeps_last else [_lead_out(curve, old, new, right)]
+    middle = _cut(new, int(keeps_first), len(frames) - int(keeps_last))
+    parts = (left, *before, middle, *behind, right)
     return {name: np.concatenate([part[name] for part in parts]) for name in _FIELDS}
 
 

@@ -49,7 +49,7 @@ def _splice(curve, first: int, last: int, interpolation: str = "LINEAR") -> None
     ],
 )
 @pytest.mark.parametrize(
-    ("first", "last"), [(40, 80), (47, 70), (-50, -30), (150, 170), (-50, 60), (10, 20), (-60, 199)]
+    ("first", "last"), [(40, 80), (47, 70), (40, 70), (-50, -30), (150, 170), (-50, 60), (10, 20), (-60, 199)]
 )
 def test_every_frame_outside_evaluates_as_before(interpolation: str, handles: str, first: int, last: int) -> None:
     curve = _curve(interpolation, handles)

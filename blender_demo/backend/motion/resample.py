@@ -49,6 +49,9 @@ _PLATEAU: Final = 0.02
 _PASSBAND: Final = 0.9
 """Half-amplitude frequency of the low-pass, over the Nyquist frequency of the new rate."""
 
+_SAME_RATE: Final = 1e-6
+"""Rates that differ by less are one: scenes keep theirs in single precision."""
+
 _LOBES: Final = 4
 """Half-width of the low-pass, in frames of the new rate."""
 
@@ -62,7 +65,7 @@ def resample(clip: MotionClip, fps: float, later_s: float = 0.0) -> MotionClip:
     """
     if not (math.isfinite(fps) and fps > 0):
         raise ClipError(f"A frame rate must be a positive number, not {fps}.")
-    if math.isclose(fps, clip.fps, rel_tol=1e-9) and later_s == 0.0:
+    if math.isclose(fps, clip.fps, rel_tol=_SAME_RATE) and later_s == 0.0:
         return clip
     if len(clip) < 2:
         return clip.with_channels(np.repeat(clip.channels, round(clip.duration_s * fps) or len(clip), axis=0), fps)
