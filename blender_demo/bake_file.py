@@ -3,40 +3,60 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
 
 from .backend.errors import BakeError, RigError
 from .backend.motion.clip import MotionClip
-from .scene.bake import BakeOptions, BakeReport, bake
-from .scene.character import find_character
+from .scene.bake import BakeReport, bake, scene_fps
+from .scene.bake_options import BakeOptions
+from .scene.character import Character, find_character
 from .scene.detect import detect_character
 from .scene.head import add_head
+from .scene.preflight import Finding, preflight
 
-__all__ = ["BakeOrder", "bake_into_file"]
+__all__ = ["BakeOrder", "bake_into_file", "preflight_of_file"]
 
 
 @dataclass(frozen=True)
 class BakeOrder:
-    """blend: the scene, or None for an empty one. out: the file to write; may be `blend`.
+    """blend: the scene, or None for an empty one.
 
     object_name: any object of the character; may be None where there is one character only.
     add_own_head: bake onto the project's own head, added to the scene. fps: of the scene, or None to leave it.
+    options: how it is baked.
     """
 
     blend: Path | None
-    out: Path
     object_name: str | None = None
     add_own_head: bool = False
     fps: float | None = None
-    start_frame: float = 1.0
-    take: str = "take"
+    options: BakeOptions = field(default_factory=BakeOptions)
 
 
-def bake_into_file(clip: MotionClip, order: BakeOrder) -> BakeReport:
-    """Bake a clip as ordered. Replaces what is open in this Blender; raises DemoError before anything is written."""
+def bake_into_file(clip: MotionClip, order: BakeOrder, out: Path) -> BakeReport:
+    """Bake a clip as ordered and write `out`, which may be the scene's own file.
+
+    Replaces what is open in this Blender; raises DemoError before anything is written.
+    """
+    scene, character = _opened(clip, order)
+    report = bake(clip, character, detect_character(character), order.options, scene)
+    if order.blend is None:
+        scene.frame_start, scene.frame_end = math.floor(report.first_frame), math.ceil(report.last_frame)
+    _save(out)
+    return report
+
+
+def preflight_of_file(clip: MotionClip, order: BakeOrder) -> list[Finding]:
+    """What `bake_into_file` would do, and what is in its way. Replaces what is open in this Blender; writes nothing."""
+    scene, character = _opened(clip, order)
+    return preflight(character, detect_character(character), order.options, scene, clip)
+
+
+def _opened(clip: MotionClip, order: BakeOrder) -> tuple[bpy.types.Scene, Character]:
+    """The scene of an order, at its frame rate, and the character in it."""
     _open(order.blend)
     scene = bpy.context.scene
     if scene is None:
@@ -45,13 +65,9 @@ def bake_into_file(clip: MotionClip, order: BakeOrder) -> BakeReport:
         scene.render.fps = math.ceil(order.fps - 1e-6)
         scene.render.fps_base = scene.render.fps / order.fps
     target = add_head(scene).meshes[0] if order.add_own_head else _target(scene, order)
-    character = find_character(target)
-    options = BakeOptions(start_frame=order.start_frame, take=order.take)
-    report = bake(clip, character, detect_character(character), options, scene)
-    if order.blend is None:
-        scene.frame_start, scene.frame_end = math.floor(report.first_frame), math.ceil(report.last_frame)
-    _save(order.out)
-    return report
+    if order.blend is None:  # a scene of its own is as long as the take
+        scene.frame_end = math.ceil(order.options.start_frame + clip.duration_s * scene_fps(scene))
+    return scene, find_character(target)
 
 
 def _open(blend: Path | None) -> None:

@@ -13,19 +13,20 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, get_args
 
 from . import doctor
-from .backend.errors import AudioError, ClipError, DemoError, WorkerError
+from .backend.errors import AudioError, BakeError, ClipError, DemoError, WorkerError
 from .backend.motion.clip import MotionClip
 from .backend.motion.factors import FACTORS
 from .backend.motion.formats import FORMATS, check_format, read_motion, write_motion
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
 from .backend.worker.client import GenerationJob, Worker, worker_site_dirs
+from .scene.bake_options import BakeOptions, Interpolation, Target
 
 __all__ = ["FAILED", "INTERRUPTED", "NOTHING_TO_DRIVE", "OK", "USAGE", "main"]
 
@@ -213,28 +214,42 @@ def _bake(options: argparse.Namespace, report: Report) -> int:
     _check_rate(options.fps)
     if options.blend is None and not options.head:
         raise _UsageError("Name a scene with --blend, or ask for the add-on's own head with --head.")
+    if options.out is None and not options.dry_run:
+        raise _UsageError("Name the file to write with --out, or look first with --dry-run.")
+    how = _bake_options(options)
     clip = _read_clip(options.clip, report)
-    _check_folder(options.out)
     if options.blend is not None and not options.blend.is_file():
         raise DemoError(f"The Blender file {options.blend} does not exist.")
-    if options.out.exists() and not options.overwrite:
-        raise DemoError(f"{options.out} exists already. Choose another --out, or allow --overwrite.")
+    if not options.dry_run:
+        _check_folder(options.out)
+        if options.out.exists() and not options.overwrite:
+            raise DemoError(f"{options.out} exists already. Choose another --out, or allow --overwrite.")
     if importlib.util.find_spec("bpy") is None:
         raise DemoError("Baking needs Blender, and this Python has none. Run it as: blender --command demo bake ...")
     with _stdout_as_stderr():
         from . import bake_file
 
-    order = bake_file.BakeOrder(
-        blend=options.blend, out=options.out, object_name=options.object, add_own_head=options.head, fps=options.fps,
-        start_frame=options.start_frame, take=options.take,
-    )  # fmt: skip
+    order = bake_file.BakeOrder(options.blend, options.object, options.head, options.fps, how)
+    if options.dry_run:
+        with _stdout_as_stderr():
+            found = bake_file.preflight_of_file(clip, order)
+        report.done(
+            "\n".join(f"{finding.severity}: {finding.text}" for finding in found),
+            findings=[
+                {"kind": f.kind, "target": f.target, "severity": f.severity, "text": f.text,
+                 "remedy": f.remedy.label if f.remedy else None}
+                for f in found
+            ],
+        )  # fmt: skip
+        return OK
     with _stdout_as_stderr():
-        baked = bake_file.bake_into_file(clip, order)
+        baked = bake_file.bake_into_file(clip, order, options.out)
     for text in (*baked.warnings, *baked.notes):
         report.note(text)
+    where = f"on the tracks {', '.join(baked.tracks)}" if how.target == "NLA" else f"in the Action {baked.action}"
     report.done(
         f"Wrote {options.out}: {baked.curves} curves with {baked.keys} keys, frames {baked.first_frame:g} to "
-        f"{baked.last_frame:g}, on the tracks {', '.join(baked.tracks)}.",
+        f"{baked.last_frame:g}, {where}.",
         blend=str(options.out),
         curves=baked.curves,
         keys=baked.keys,
@@ -283,6 +298,24 @@ def _map(options: argparse.Namespace, report: Report) -> int:
     return OK if any(one.profile is not None and one.profile.moves_lips for one in mapped) else NOTHING_TO_DRIVE
 
 
+def _bake_options(options: argparse.Namespace) -> BakeOptions:
+    """Raises _UsageError for what makes no sense."""
+    kinds = {"include": _yes_or_no, "gain": float, "offset_ms": float, "smoothing_ms": float, "blend": str.upper}
+    try:
+        return BakeOptions(
+            factors=_assigned(options.factor, dict(BakeOptions().factors), kinds),
+            clip_path=str(options.clip.absolute()),
+            **{name: getattr(options, name) for name in _BAKE_ARGUMENTS},
+        )
+    except BakeError as error:
+        raise _UsageError(str(error)) from error
+
+
+def _yes_or_no(text: str) -> bool:
+    """Raises ValueError for anything else."""
+    return ("no", "yes").index(text.lower()) == 1
+
+
 def _doctor(options: argparse.Namespace, report: Report) -> int:
     try:
         python = _worker_python(options.python)
@@ -317,8 +350,26 @@ def _settings(options: argparse.Namespace) -> GenerationSettings:
 
 def _factors(assignments: Sequence[str], given: Sequence[str]) -> dict[str, FactorControl]:
     """Controls from texts like "lip.gain=1.2", and like "pose=take.npz" for given tracks."""
-    controls = {factor.name: FactorControl() for factor in FACTORS}
     kinds = {f.name: int if f.name == "seed_offset" else float for f in fields(FactorControl) if f.name != "given"}
+    controls = _assigned(assignments, {factor.name: FactorControl() for factor in FACTORS}, kinds)
+    for text in given:
+        name, _, take = text.partition("=")
+        if name not in controls or not take:
+            raise _UsageError(
+                f"--given {text} is not understood. Write FACTOR=CLIP.npz, such as pose=take.npz; "
+                f"the factors are {', '.join(controls)}."
+            )
+        controls[name] = replace(controls[name], given=take)
+    return controls
+
+
+def _assigned(
+    assignments: Sequence[str], controls: dict[str, Any], kinds: Mapping[str, Callable[[str], Any]]
+) -> dict[str, Any]:
+    """Settings of the factors, dataclasses by name, changed by texts like "lip.gain=1.2". Raises _UsageError.
+
+    kinds: what each of their fields is made from its text by.
+    """
     for text in assignments:
         name, _, rest = text.partition(".")
         key, equals, value = rest.partition("=")
@@ -330,15 +381,8 @@ def _factors(assignments: Sequence[str], given: Sequence[str]) -> dict[str, Fact
         try:
             controls[name] = replace(controls[name], **{key: kinds[key](value)})
         except ValueError as error:
-            raise _UsageError(f"--factor {text}: {value} is not a number that fits.") from error
-    for text in given:
-        name, _, take = text.partition("=")
-        if name not in controls or not take:
-            raise _UsageError(
-                f"--given {text} is not understood. Write FACTOR=CLIP.npz, such as pose=take.npz; "
-                f"the factors are {', '.join(controls)}."
-            )
-        controls[name] = replace(controls[name], given=take)
+            kind = "is neither yes nor no" if kinds[key] is _yes_or_no else "is not a number that fits"
+            raise _UsageError(f"--factor {text}: {value} {kind}.") from error
     return controls
 
 
@@ -424,11 +468,11 @@ def _parser() -> argparse.ArgumentParser:
     character = bake.add_mutually_exclusive_group()
     character.add_argument("--object", metavar="NAME", help="an object of the character, if there is more than one")
     character.add_argument("--head", action="store_true", help="add the head that comes with the add-on")
-    bake.add_argument("--out", type=Path, required=True, metavar="FILE", help="the Blender file to write")
+    bake.add_argument("--out", type=Path, metavar="FILE", help="the Blender file to write")
+    bake.add_argument("--dry-run", action="store_true", help="say what would be done and what is in the way")
     bake.add_argument("--overwrite", action="store_true", help="replace --out if it exists; it may be --blend itself")
     bake.add_argument("--fps", type=float, help="set the frame rate of the scene")
-    bake.add_argument("--start-frame", type=float, default=1.0, metavar="FRAME", help="where the clip begins")
-    bake.add_argument("--take", default="take", metavar="NAME", help="a take of that name is replaced")
+    _add_bake_arguments(bake)
 
     convert = command("convert", _convert, "write motion in another format, for Unreal, Unity and other programs")
     convert.add_argument("source", type=Path, metavar="IN", help=f"the motion: {_ENDINGS}")
@@ -443,6 +487,33 @@ def _parser() -> argparse.ArgumentParser:
     examine = command("doctor", _doctor, "look whether everything is here that is needed")
     examine.add_argument("--python", type=Path, help="a Python with PyTorch to look at")
     return parser
+
+
+_BAKE_ARGUMENTS: Final = (
+    "start_frame", "take", "target", "first", "last", "step", "tolerance", "interpolation", "ease_s",
+)  # fmt: skip
+"""The fields of BakeOptions that are an option each."""
+
+
+def _add_bake_arguments(parser: argparse.ArgumentParser) -> None:
+    """How a clip is baked; the options have the names of the fields of BakeOptions."""
+    usual = BakeOptions()
+    add = parser.add_argument
+    add("--start-frame", type=float, default=usual.start_frame, metavar="FRAME", help="where the clip begins")
+    add("--take", default=usual.take, metavar="NAME", help="a take of that name is replaced")
+    add("--target", type=str.upper, default=usual.target, choices=get_args(Target), help="tracks of the NLA, a new "
+        "Action that becomes the active one, or into the active Action in the frames of the take")  # fmt: skip
+    add("--first", type=float, metavar="FRAME", help="first scene frame that is baked")
+    add("--last", type=float, metavar="FRAME", help="last scene frame that is baked")
+    add("--step", type=int, default=usual.step, metavar="FRAMES", help="a key on every so many frames; 0 puts keys "
+        "where the tolerance needs them")  # fmt: skip
+    add("--tolerance", type=float, default=usual.tolerance, help="how far curves may leave the clip to save keys")
+    add("--interpolation", type=str.upper, default=usual.interpolation, choices=get_args(Interpolation),
+        help="how keys are joined; constant holds each, for stepped work")  # fmt: skip
+    add("--ease-s", type=float, default=usual.ease_s, metavar="SECONDS", help="how long the face leaves its rest")
+    add("--factor", action="append", default=[], metavar="FACTOR.SETTING=VALUE",
+        help="such as lip.gain=1.2, eyes.offset_ms=-40, lip.smoothing_ms=60, pose.blend=replace or "
+        "expression.include=no; repeatable")  # fmt: skip
 
 
 def _add_shot_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "add_sound_strip",
     "assign_slot",
     "cache_folder",
+    "curves_of_active",
     "import_model",
     "movie_output",
     "new_curves",
@@ -44,10 +45,23 @@ def new_curves(action: bpy.types.Action, id_type: str, slot_name: str) -> tuple[
     if not HAS_SLOTS:
         action.id_root = id_type  # pyright: ignore[reportAttributeAccessIssue]
         return action.fcurves, None  # pyright: ignore[reportAttributeAccessIssue]
+    slot = action.slots.new(id_type=id_type, name=slot_name)  # pyright: ignore[reportArgumentType]
+    return _curves_of_slot(action, slot), slot
+
+
+def curves_of_active(animation: Any, id_type: str, slot_name: str) -> Any:
+    """The curves of animation data's active Action, to add to; a slot is made where none is assigned."""
+    if not HAS_SLOTS:
+        return animation.action.fcurves
+    if animation.action_slot is None:
+        animation.action_slot = animation.action.slots.new(id_type=id_type, name=slot_name)
+    return _curves_of_slot(animation.action, animation.action_slot)
+
+
+def _curves_of_slot(action: Any, slot: Any) -> Any:
     layer = action.layers[0] if action.layers else action.layers.new("Layer")
     strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
-    slot = action.slots.new(id_type=id_type, name=slot_name)  # pyright: ignore[reportArgumentType]
-    return strip.channelbag(slot, ensure=True).fcurves, slot  # pyright: ignore[reportAttributeAccessIssue]
+    return strip.channelbag(slot, ensure=True).fcurves
 
 
 def action_curves(action: bpy.types.Action, slot: Any) -> Iterator[bpy.types.FCurve]:

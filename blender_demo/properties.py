@@ -4,20 +4,30 @@
 What needs numpy is imported when it is used, so that switching the add-on on costs Blender's start next to nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from . import compat
 from .backend.errors import DemoError
 
 if TYPE_CHECKING:
     from .backend.settings import FactorControl, GenerationSettings
-    from .scene.plan import BakeOptions, FactorBake
+    from .scene.bake_options import BakeOptions, FactorBake
+    from .scene.preflight import Finding
 
-__all__ = ["CLASSES", "FACTOR_LABELS", "DemoFactorSettings", "DemoSettings", "settings_of"]
+__all__ = ["CLASSES", "FACTOR_LABELS", "DemoFactorSettings", "DemoFinding", "DemoSettings", "settings_of"]
 
 FACTOR_LABELS: Final = {"lip": "Lips", "pose": "Head", "eyes": "Eyes", "expression": "Expression"}
 """The factors in an artist's words."""
@@ -38,6 +48,22 @@ _EMOTIONS: Final = (
     ("happy", "Happy", "Happiness"),
     ("sad", "Sad", "Sadness"),
     ("surprised", "Surprised", "Surprise"),
+)
+
+_TARGETS: Final = (
+    ("NLA", "NLA Tracks", "A track for each factor; your active Action stays as it is"),
+    ("NEW", "New Action", "An Action of its own becomes the active one; yours is pushed down into the NLA"),
+    ("ACTIVE", "Active Action", "Into your active Action, in the frames of the take alone"),
+)
+_INTERPOLATIONS: Final = (
+    ("LINEAR", "Linear", "Straight lines between keys"),
+    ("BEZIER", "Bezier", "Curves with automatic handles, within the same tolerance"),
+    ("CONSTANT", "Constant", "Each value is held until the next key, for stepped work"),
+)
+_BLENDS: Final = (
+    ("DEFAULT", "Usual", "The head is added to your animation, the face replaces it"),
+    ("REPLACE", "Replace", "In place of your animation"),
+    ("COMBINE", "Add", "Added to your animation"),
 )
 
 
@@ -76,6 +102,25 @@ class DemoFactorSettings(bpy.types.PropertyGroup):
         max=4.0,
     )
 
+    offset_ms: FloatProperty(
+        name="Offset",
+        description="How many milliseconds later than the voice this factor comes; earlier where negative",
+        default=0.0,
+        min=-2000.0,
+        max=2000.0,
+        step=1000,
+        precision=0,
+    )
+    smoothing_ms: FloatProperty(
+        name="Smoothing",
+        description="Width in milliseconds over which this factor is smoothed; lips and lids still close",
+        default=0.0,
+        min=0.0,
+        max=1000.0,
+        step=1000,
+        precision=0,
+    )
+    blend: EnumProperty(name="Over Mine", description="How this factor goes over your own animation", items=_BLENDS)
     lock: BoolProperty(
         name="Lock",
         description="Keep this factor of the present take when generating again, and fit the factors after it to it",
@@ -95,7 +140,24 @@ class DemoFactorSettings(bpy.types.PropertyGroup):
 
     def bake(self, default: "FactorBake") -> "FactorBake":
         """For the bake."""
-        return replace(default, include=self.include, gain=self.gain)
+        return replace(
+            default,
+            include=self.include,
+            gain=self.gain,
+            offset_ms=self.offset_ms,
+            smoothing_ms=self.smoothing_ms,
+            blend=default.blend if self.blend == "DEFAULT" else self.blend,
+        )
+
+
+class DemoFinding(bpy.types.PropertyGroup):
+    """A finding of the last check, to be shown."""
+
+    kind: StringProperty()
+    target: StringProperty()
+    severity: StringProperty()
+    text: StringProperty()
+    remedy: StringProperty()
 
 
 def _look_at_character(settings: "DemoSettings", _context: bpy.types.Context) -> None:
@@ -182,6 +244,27 @@ class DemoSettings(bpy.types.PropertyGroup):
         min=1,
         max=100,
     )
+    target: EnumProperty(name="Into", description="Where the take goes", items=_TARGETS)
+    use_range: BoolProperty(name="Range", description="Bake a range of frames only, not the whole take")
+    first: IntProperty(name="First", description="First scene frame that is baked", default=1)
+    last: IntProperty(name="Last", description="Last scene frame that is baked", default=250)
+    interpolation: EnumProperty(name="Interpolation", description="How keys are joined", items=_INTERPOLATIONS)
+    step: IntProperty(
+        name="Key Every",
+        description="A key on every so many frames; 0 puts keys where the tolerance needs them",
+        default=0,
+        min=0,
+        max=100,
+    )
+    ease_s: FloatProperty(
+        name="Ease",
+        description="Seconds in which the face leaves its rest and finds it again",
+        default=0.2,
+        min=0.0,
+        max=10.0,
+        precision=2,
+        step=10,
+    )
     tolerance: FloatProperty(
         name="Key Tolerance",
         description="How far curves may leave the take to save keys; 0 keeps a key on every frame",
@@ -196,6 +279,8 @@ class DemoSettings(bpy.types.PropertyGroup):
     clip_start_frame: FloatProperty(options={"HIDDEN"}, default=1.0)
     clip_speed: FloatProperty(options={"HIDDEN"}, default=1.0)
     clip_summary: StringProperty(options={"HIDDEN"})
+    findings: CollectionProperty(type=DemoFinding)
+    checked: BoolProperty(options={"HIDDEN"})
     lip: PointerProperty(type=DemoFactorSettings)
     pose: PointerProperty(type=DemoFactorSettings)
     eyes: PointerProperty(type=DemoFactorSettings)
@@ -224,10 +309,33 @@ class DemoSettings(bpy.types.PropertyGroup):
 
     def bake_options(self, take: str, start_frame: float) -> "BakeOptions":
         """How a take is baked."""
-        from .scene.plan import BakeOptions
+        from .scene.bake_options import BakeOptions
 
         factors = {name: self.factor(name).bake(default) for name, default in BakeOptions().factors.items()}
-        return BakeOptions(start_frame=start_frame, take=take, tolerance=self.tolerance, factors=factors)
+        return BakeOptions(
+            start_frame=start_frame,
+            take=take,
+            target=self.target,
+            first=self.first if self.use_range else None,
+            last=self.last if self.use_range else None,
+            step=self.step,
+            tolerance=self.tolerance,
+            interpolation=self.interpolation,
+            ease_s=self.ease_s,
+            factors=factors,
+            clip_path=self.clip_path,
+            clip_speed=self.clip_speed,
+        )
+
+    def show(self, findings: "Iterable[Finding]") -> None:
+        """Keep what a check found for the panel."""
+        self.findings.clear()
+        self.checked = True
+        for finding in findings:
+            shown = self.findings.add()
+            for name in ("kind", "target", "severity", "text"):
+                setattr(shown, name, getattr(finding, name))
+            shown.remedy = finding.remedy.label if finding.remedy else ""
 
 
 def settings_of(scene: Any) -> Any:
@@ -235,4 +343,4 @@ def settings_of(scene: Any) -> Any:
     return scene.demo
 
 
-CLASSES: Final = (DemoFactorSettings, DemoSettings)
+CLASSES: Final = (DemoFactorSettings, DemoFinding, DemoSettings)

@@ -6,7 +6,7 @@
 
 from typing import Final
 
-from . import bake, doctor, generate, given, head, motion_files, set_up_environment
+from . import bake, check, doctor, generate, given, head, motion_files, set_up_environment
 
 __all__ = ["CLASSES", "MENUS"]
 
@@ -15,6 +15,7 @@ CLASSES: Final = (
     *given.CLASSES,
     *bake.CLASSES,
     *motion_files.CLASSES,
+    *check.CLASSES,
     *head.CLASSES,
     *doctor.CLASSES,
     *set_up_environment.CLASSES,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bake a kept take again, remove what was baked, make room in the NLA."""
+"""Bake a kept take again, bring it to other characters, remove what was baked, make room in the NLA."""
 
 from typing import Final
 
@@ -52,28 +52,70 @@ class DEMO_OT_bake(bpy.types.Operator):
 
 
 class DEMO_OT_remove_bake(bpy.types.Operator):
-    """Remove every take of this add-on from the character; your own animation stays"""
+    """Remove every take of this add-on; your own animation stays"""
 
     bl_idname = "demo.remove_bake"
     bl_label = "Remove Takes"
     bl_options = {"REGISTER", "UNDO"}
+
+    scope: bpy.props.EnumProperty(
+        name="From",
+        items=(
+            ("CHARACTER", "Character", "From the character in the panel"),
+            ("SCENE", "Scene", "From everything in the scene, and from the panel's memory"),
+        ),
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
         return _has_character(cls, context)
 
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Ask first."""
+        return context.window_manager.invoke_confirm(self, event)  # pyright: ignore[reportReturnType]
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Remove the takes."""
-        from .take import remove_takes_of_picked
+        from .take import remove_takes_of_picked, remove_takes_of_scene
 
         try:
-            count = remove_takes_of_picked(context.scene)
+            count = (remove_takes_of_scene if self.scope == "SCENE" else remove_takes_of_picked)(context.scene)
         except DemoError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, "Removed all takes." if count else "The character carries no take.")
+        self.report({"INFO"}, "Removed all takes." if count else "There is no take.")
         return {"FINISHED"} if count else {"CANCELLED"}
+
+
+class DEMO_OT_retarget(bpy.types.Operator):
+    """Bring the takes of the character in the panel to the other selected characters; nothing is generated"""
+
+    bl_idname = "demo.retarget"
+    bl_label = "Retarget Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        if not _has_character(cls, context):
+            return False
+        if not [obj for obj in context.selected_objects if obj != settings_of(context.scene).character]:
+            cls.poll_message_set("Select the characters to bring the take to")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Bake onto each of them."""
+        from .take import retarget_picked
+
+        try:
+            names = retarget_picked(context.scene, context.selected_objects)
+        except DemoError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Brought to {', '.join(names)}.")
+        return {"FINISHED"}
 
 
 class DEMO_OT_push_down(bpy.types.Operator):
@@ -126,4 +168,10 @@ class DEMO_OT_override_meshes(bpy.types.Operator):
         return {"FINISHED"} if count else {"CANCELLED"}
 
 
-CLASSES: Final = (DEMO_OT_bake, DEMO_OT_remove_bake, DEMO_OT_push_down, DEMO_OT_override_meshes)
+CLASSES: Final = (
+    DEMO_OT_bake,
+    DEMO_OT_remove_bake,
+    DEMO_OT_retarget,
+    DEMO_OT_push_down,
+    DEMO_OT_override_meshes,
+)

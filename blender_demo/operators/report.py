@@ -26,9 +26,6 @@ def report_bake(operator: bpy.types.Operator, report: "BakeReport") -> None:
     """Say what a bake wrote, and what keeps it from showing."""
     for sentence in report.warnings:
         operator.report({"WARNING"}, sentence)
-    scene_end = bpy.context.scene.frame_end if bpy.context.scene else report.last_frame
-    if report.last_frame > scene_end:
-        operator.report({"WARNING"}, f"The take ends on frame {report.last_frame:g}, the scene on {scene_end}.")
     frames = f"frames {report.first_frame:g} to {report.last_frame:g}"
     operator.report({"INFO"}, f"Baked {frames}: {report.curves} curves, {report.keys} keys in {report.seconds:.2f} s.")
 

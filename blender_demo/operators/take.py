@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the operators do with takes: from the panel's settings to an order, and from the clip to the baked character."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -17,10 +18,13 @@ from ..backend.worker.client import GenerationJob
 from ..preferences import PACKAGE, preferences, worker_python
 from ..properties import settings_of
 from ..scene.actions import active_paths, own_tracks, push_down
-from ..scene.bake import BakeOptions, BakeReport, bake, remove_bake
+from ..scene.bake import BakeReport, bake, remove_all, remove_bake
+from ..scene.bake_options import BakeOptions
 from ..scene.character import Character, IdRef, find_character, override_meshes
 from ..scene.detect import detect_character
+from ..scene.preflight import Finding, preflight
 from ..scene.read_keys import KeyedTrack, read_keys
+from ..scene.retarget import retarget
 from ..scene.strips import Heard, add_sound, heard, sound_strip
 from .session import SESSION
 
@@ -29,9 +33,13 @@ __all__ = [
     "TakeOrder",
     "add_recording",
     "bake_again",
+    "check_picked",
+    "mend_picked",
     "override_meshes_of_picked",
     "push_down_of_picked",
     "remove_takes_of_picked",
+    "remove_takes_of_scene",
+    "retarget_picked",
     "start_take",
     "use_keys",
 ]
@@ -116,8 +124,10 @@ class Take:
         if picked is None or scene is None:
             raise BakeError(f"'{order.character.name}' is no longer there. The take was kept as {path}.")
         character = find_character(picked)
-        report = bake(_as_heard(clip, order.heard.speed), character, detect_character(character), order.bake, scene)
+        options = replace(order.bake, clip_path=str(path), clip_speed=order.heard.speed)
+        report = bake(_as_heard(clip, order.heard.speed), character, detect_character(character), options, scene)
         settings = settings_of(scene)
+        settings.show(report.findings)
         settings.clip_path = str(path)
         settings.clip_take = order.bake.take
         settings.clip_start_frame = order.bake.start_frame
@@ -139,11 +149,55 @@ def start_take(context: bpy.types.Context) -> Take:
 
 def bake_again(scene: Any) -> BakeReport:
     """Bake the clip named in the panel onto the picked character. Raises DemoError."""
+    character, (clip, options) = picked_character(scene), _kept_take(scene)
+    if clip is None:
+        raise ClipError("Generate a take, or choose a motion clip.")
+    report = bake(clip, character, detect_character(character), options, scene)
+    settings_of(scene).show(report.findings)
+    return report
+
+
+def _kept_take(scene: Any) -> tuple[MotionClip | None, BakeOptions]:
+    """The clip named in the panel, None where none is, and how it is baked. Raises ClipError, BakeError."""
     settings = settings_of(scene)
     path = Path(bpy.path.abspath(settings.clip_path))
-    clip, character = read_motion(path), picked_character(scene)
-    options = settings.bake_options(settings.clip_take or bpy.path.clean_name(path.stem), settings.clip_start_frame)
-    return bake(_as_heard(clip, settings.clip_speed), character, detect_character(character), options, scene)
+    name = settings.clip_take or bpy.path.clean_name(path.stem) or "take"
+    options = settings.bake_options(name, settings.clip_start_frame)
+    return (_as_heard(read_motion(path), settings.clip_speed) if settings.clip_path else None), options
+
+
+def check_picked(scene: Any) -> list[Finding]:
+    """What a bake would do to the picked character, and what is in its way; kept for the panel. Raises DemoError."""
+    character, (clip, options) = picked_character(scene), _kept_take(scene)
+    found = preflight(character, detect_character(character), options, scene, clip)
+    settings_of(scene).show(found)
+    return found
+
+
+def mend_picked(scene: Any, kind: str, target: str) -> list[str]:
+    """Mend one finding, or all where `kind` is empty, and check again; what was done. Raises DemoError."""
+    chosen = [
+        finding for finding in check_picked(scene) if not kind or (finding.kind, finding.target) == (kind, target)
+    ]
+    done = []
+    for finding in chosen:
+        if finding.remedy is not None:
+            finding.remedy.apply()
+            done.append(f"{finding.remedy.label}: {finding.target}")
+    check_picked(scene)
+    return done
+
+
+def retarget_picked(scene: Any, objects: Iterable[bpy.types.Object]) -> list[str]:
+    """Bring the takes of the picked character to the characters of some objects; their names. Raises DemoError."""
+    source, (_, options) = picked_character(scene), _kept_take(scene)
+    targets = {character.root: character for character in map(find_character, objects)}
+    targets.pop(source.root, None)
+    if not targets:
+        raise RigError(f"Select the characters that are to perform what '{source.name}' performs.")
+    for target in targets.values():
+        retarget(source, target, scene, options)
+    return [target.name for target in targets.values()]
 
 
 def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
@@ -165,8 +219,19 @@ def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
 
 
 def remove_takes_of_picked(scene: Any) -> int:
-    """Remove all takes from the picked character; the number of strips removed. Raises RigError."""
-    return remove_bake(picked_character(scene))
+    """Remove all takes from the picked character; how many strips and Actions went. Raises RigError."""
+    count = remove_bake(picked_character(scene))
+    settings_of(scene).show(())
+    return count
+
+
+def remove_takes_of_scene(scene: Any) -> int:
+    """Remove all takes from the scene, and what the panel remembers of them; how many strips and Actions went."""
+    settings = settings_of(scene)
+    settings.show(())
+    for name in ("checked", "clip_path", "clip_take", "clip_start_frame", "clip_speed", "clip_summary"):
+        settings.property_unset(name)
+    return remove_all(scene)
 
 
 def override_meshes_of_picked(scene: Any) -> int:

@@ -208,14 +208,81 @@ class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
         row.operator("demo.export_motion", text="Export", icon="EXPORT")
         if settings.clip_summary:
             _paragraph(column, context, settings.clip_summary, "INFO")
-        row = column.row()
-        row.use_property_split = True
-        row.use_property_decorate = False
-        row.prop(settings, "tolerance")
         row = column.row(align=True)
         row.operator("demo.bake", icon="ACTION")
         row.operator("demo.remove_bake", text="Remove", icon="TRASH")
-        column.operator("demo.push_down", icon="NLA_PUSHDOWN")
+        row = column.row(align=True)
+        row.operator("demo.push_down", icon="NLA_PUSHDOWN")
+        row.operator("demo.retarget", icon="COMMUNITY")
+
+
+class DEMO_PT_bake_options(_DemoPanel, bpy.types.Panel):
+    """Where a take goes, and with which keys."""
+
+    bl_idname = "DEMO_PT_bake_options"
+    bl_parent_id = "DEMO_PT_take"
+    bl_label = "Bake Options"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout: Any = self.layout
+        settings = settings_of(context.scene)
+        fields = layout.column()
+        fields.use_property_split = True
+        fields.use_property_decorate = False
+        fields.prop(settings, "target")
+        fields.prop(settings, "interpolation")
+        fields.prop(settings, "step")
+        row = fields.row()
+        row.enabled = settings.step == 0
+        row.prop(settings, "tolerance")
+        fields.prop(settings, "ease_s")
+        fields.prop(settings, "use_range")
+        frames = fields.column(align=True)
+        frames.enabled = settings.use_range
+        frames.prop(settings, "first")
+        frames.prop(settings, "last")
+        _factor_table(
+            layout, settings, {"offset_ms": "Offset (ms)", "smoothing_ms": "Smooth (ms)", "blend": "Over Mine"}
+        )
+        operator = layout.operator("demo.remove_bake", text="Remove from Scene", icon="TRASH")
+        operator.scope = "SCENE"
+
+
+_SEVERITY_ICONS: Final = {"ERROR": "CANCEL", "WARNING": "ERROR", "INFO": "INFO"}
+
+
+class DEMO_PT_check(_DemoPanel, bpy.types.Panel):
+    """What a bake will do, and what is in its way."""
+
+    bl_idname = "DEMO_PT_check"
+    bl_parent_id = "DEMO_PT_take"
+    bl_label = "Check"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        """How many things there are to look at, to be seen while the panel is closed."""
+        layout: Any = self.layout
+        count = sum(finding.severity != "INFO" for finding in settings_of(context.scene).findings)
+        if count:
+            layout.label(text=str(count), icon="ERROR")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout: Any = self.layout
+        settings = settings_of(context.scene)
+        row = layout.row(align=True)
+        row.operator("demo.check", icon="VIEWZOOM")
+        row.operator("demo.mend", text="Mend All", icon="MODIFIER")
+        for finding in settings.findings:
+            column = layout.column(align=True)
+            _paragraph(column, context, finding.text, _SEVERITY_ICONS.get(finding.severity, "DOT"))
+            if finding.remedy:
+                operator = column.operator("demo.mend", text=finding.remedy)
+                operator.kind, operator.target = finding.kind, finding.target
+        if settings.checked and not settings.findings:
+            layout.label(text="Nothing is in the way.", icon="CHECKMARK")
 
 
 class DEMO_PT_setup(_DemoPanel, bpy.types.Panel):
@@ -234,4 +301,13 @@ class DEMO_PT_setup(_DemoPanel, bpy.types.Panel):
         column.operator("demo.set_up_environment", icon="IMPORT")
 
 
-CLASSES: Final = (DEMO_PT_speech, DEMO_PT_performance, DEMO_PT_sampling, DEMO_PT_given, DEMO_PT_take, DEMO_PT_setup)
+CLASSES: Final = (
+    DEMO_PT_speech,
+    DEMO_PT_performance,
+    DEMO_PT_sampling,
+    DEMO_PT_given,
+    DEMO_PT_take,
+    DEMO_PT_bake_options,
+    DEMO_PT_check,
+    DEMO_PT_setup,
+)

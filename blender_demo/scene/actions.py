@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Actions and NLA tracks that this add-on makes, finds again and removes.
 
-A take is one Action with a slot for each pair of data-block and factor (before Blender 4.4 one Action for each pair),
-laid out as one strip on the data-block's track of that factor. Beneath lies one rest track, which holds what the
-properties were before the first take, so that a muted factor goes back to that. What carries no marker of this add-on
-is never changed. With `compat` this is the only place that knows how Blender stores animation.
+A take in the NLA is one Action with a slot for each pair of data-block and factor (before Blender 4.4 one Action for
+each pair), laid out as one strip on the data-block's track of that factor. Beneath lies one rest track, which holds
+what the properties were before the first take, so that a muted factor goes back to that. A take may also be the active
+Action, with one slot for each data-block, or lie within the artist's, in the frames of the take alone. What carries no
+marker of this add-on is not changed otherwise. With `compat` and `splice` this is the only place that knows how
+Blender stores animation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import bpy
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import compat
+from .splice import keyframe_number, splice, write_points
 
 __all__ = [
     "MARKER",
@@ -24,17 +27,24 @@ __all__ = [
     "Curve",
     "CurveId",
     "Layer",
+    "Origin",
     "TakeRange",
+    "active_curves",
     "active_paths",
     "cut_edge",
     "edge_values",
-    "hidden_by_solo",
     "nla_paths",
+    "own_active",
     "own_tracks",
     "push_down",
+    "remove_active",
+    "remove_empty_tracks",
     "remove_takes",
     "rest_values",
+    "solo_of_artist",
     "takes",
+    "write_into_active",
+    "write_new_active",
     "write_rest",
     "write_take",
 ]
@@ -45,6 +55,12 @@ MARKER: Final = "demo_take"
 _SPAN: Final = "demo_frames"
 """Custom property beside it: first and last frame of the clip in the Action, without the way from rest and back."""
 
+_CLIP: Final = "demo_clip"
+"""Custom property beside it: the file of the clip, where that is known."""
+
+_CLIP_TIME: Final = "demo_clip_time"
+"""Custom property beside it: frame of the Action at which the clip's own first frame lies, and how fast it plays."""
+
 TRACK_PREFIX: Final = "DEMO "
 REST: Final = "rest"
 
@@ -54,12 +70,13 @@ CurveId = tuple[str, int]
 
 @dataclass(frozen=True)
 class Curve:
-    """Keys of one property: `frames` and `values`, both (K,), joined by straight lines."""
+    """Keys of one property: `frames` and `values`, both (K,), joined as `interpolation` says in Blender's words."""
 
     path: str
     index: int
     frames: NDArray[np.float64]
     values: NDArray[np.float64]
+    interpolation: str = "LINEAR"
 
 
 @dataclass(frozen=True)
@@ -76,8 +93,18 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a take comes from: the file of its clip (empty if unknown), the scene frame of the clip's first frame, and
+    how much faster than recorded it plays."""
+
+    clip_path: str = ""
+    start_frame: float = 1.0
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
 class TakeRange:
-    """A take found on a character.
+    """A take on a character, or to be put there.
 
     start, end: scene frames of the clip itself.
     lead, tail: frames in which the face comes from rest before, and goes back after.
@@ -86,8 +113,9 @@ class TakeRange:
     name: str
     start: float
     end: float
-    lead: float
-    tail: float
+    lead: float = 0.0
+    tail: float = 0.0
+    origin: Origin = field(default_factory=Origin)
 
 
 def _id_type(block: bpy.types.ID) -> str:
@@ -95,18 +123,32 @@ def _id_type(block: bpy.types.ID) -> str:
 
 
 def _fill(curve: bpy.types.FCurve, data: Curve) -> None:
-    """Write all keys of a curve at once, with linear interpolation."""
-    points = curve.keyframe_points
-    points.add(len(data.frames))
-    points.foreach_set("co", np.stack([data.frames, data.values], axis=1).astype(np.float32).ravel())
-    linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value  # pyright: ignore
-    points.foreach_set("interpolation", np.full(len(data.frames), linear, np.int32))
+    """Write all keys of a curve at once."""
+    points, count = curve.keyframe_points, len(data.frames)
+    points.add(count)
+    flat = np.empty(2 * count, np.float32)
+    flat[0::2], flat[1::2] = data.frames, data.values
+    points.foreach_set("co", flat)
+    points.foreach_set("interpolation", np.full(count, keyframe_number("interpolation", data.interpolation), np.int32))
+    if data.interpolation == "BEZIER":
+        curve.auto_smoothing = "NONE"  # the keys were chosen for these handles
+        for side in ("handle_left_type", "handle_right_type"):
+            points.foreach_set(side, np.full(count, keyframe_number(side, "AUTO_CLAMPED"), np.int32))
     curve.update()
 
 
 def _new_action(name: str, take: str) -> bpy.types.Action:
     action = bpy.data.actions.new(name)
     action[MARKER] = take
+    return action
+
+
+def _take_action(take: TakeRange, suffix: str) -> bpy.types.Action:
+    """A new Action for a take, which it can be found by. Before Blender 4.4, where it is one of many, with a suffix."""
+    action = _new_action(f"{TRACK_PREFIX}{take.name}" + ("" if compat.HAS_SLOTS else f" {suffix}"), take.name)
+    action[_SPAN] = (take.start, take.end)
+    action[_CLIP] = take.origin.clip_path
+    action[_CLIP_TIME] = (take.origin.start_frame, take.origin.speed)
     return action
 
 
@@ -162,8 +204,8 @@ def _span(curves: Iterable[Curve]) -> tuple[float, float]:
     return min(float(f[0]) for f in frames), max(float(f[-1]) for f in frames)
 
 
-def write_take(take: str, layers: Sequence[Layer], start: float, end: float) -> list[bpy.types.Action]:
-    """Put a take, whose clip lies at frames `start` to `end`, onto its data-blocks.
+def write_take(take: TakeRange, layers: Sequence[Layer]) -> list[bpy.types.Action]:
+    """Put a take into the NLA of its data-blocks.
 
     Returns the Actions made: one, or one per layer before Blender 4.4.
     """
@@ -171,16 +213,14 @@ def write_take(take: str, layers: Sequence[Layer], start: float, end: float) -> 
     slots: list[tuple[bpy.types.Action, Any]] = []
     for layer in layers:
         if not actions or not compat.HAS_SLOTS:
-            suffix = "" if compat.HAS_SLOTS else f" {layer.factor} {layer.block.name}"
-            actions.append(_new_action(f"{TRACK_PREFIX}{take}{suffix}", take))
-            actions[-1][_SPAN] = (start, end)
+            actions.append(_take_action(take, f"{layer.factor} {layer.block.name}"))
         slots.append((actions[-1], _write_curves(actions[-1], layer)))
     for layer, (action, slot) in zip(layers, slots, strict=True):
         if layer.block.animation_data is None:
             layer.block.animation_data_create()
         span = _span(layer.curves)
         track = _track(layer.block, layer.factor, span)
-        strip = _lay_strip(track, f"{take} {layer.factor}", action, slot, span)
+        strip = _lay_strip(track, f"{take.name} {layer.factor}", action, slot, span)
         strip.extrapolation = "NOTHING"
         strip.blend_type = layer.blend
     return actions
@@ -192,6 +232,82 @@ def _write_curves(action: bpy.types.Action, layer: Layer) -> Any:
     for curve in layer.curves:
         _fill(curves.new(curve.path, index=curve.index), curve)
     return slot
+
+
+def _write_active(take: TakeRange, layers: Sequence[Layer]) -> list[bpy.types.Action]:
+    """Make a take the active Action of its data-blocks, with one slot for each. Returns the Actions made."""
+    actions: list[bpy.types.Action] = []
+    for block in dict.fromkeys(layer.block for layer in layers):
+        if not actions or not compat.HAS_SLOTS:
+            actions.append(_take_action(take, block.name))
+        curves, slot = compat.new_curves(actions[-1], _id_type(block), block.name)
+        for layer in layers:
+            for curve in layer.curves if layer.block == block else ():
+                _fill(curves.new(curve.path, index=curve.index), curve)
+        animation = block.animation_data or block.animation_data_create()
+        animation.action = actions[-1]
+        compat.assign_slot(animation, slot)
+    return actions
+
+
+def write_new_active(take: TakeRange, layers: Sequence[Layer]) -> tuple[list[bpy.types.Action], list[str]]:
+    """Make a take the active Action of its data-blocks; the artist's goes on beneath it in the NLA.
+
+    Returns the Actions made, and the names of those pushed down.
+    """
+    pushed = {}
+    for block in dict.fromkeys(layer.block for layer in layers):
+        if own_active(block):
+            remove_active([block])
+        elif name := push_down(block):
+            pushed[name] = None
+    return _write_active(take, layers), list(pushed)
+
+
+def write_into_active(take: TakeRange, layers: Sequence[Layer]) -> list[bpy.types.Action]:
+    """Put the keys of a take into the active Actions, between the first and the last key of each of its curves.
+
+    A data-block without an active Action gets one. Returns the Actions written to.
+    """
+    bare = [layer for layer in layers if layer.block.animation_data is None or not layer.block.animation_data.action]
+    written: dict[bpy.types.Action, None] = {}
+    for layer in layers:
+        if layer in bare:
+            continue
+        animation = layer.block.animation_data
+        written[animation.action] = None
+        curves = compat.curves_of_active(animation, _id_type(layer.block), layer.block.name)
+        for curve in layer.curves:
+            known = curves.find(curve.path, index=curve.index) or curves.new(curve.path, index=curve.index)
+            write_points(known, splice(known, curve.frames, curve.values, curve.interpolation))
+    return [*written, *(_write_active(take, bare) if bare else ())]
+
+
+def own_active(block: Any) -> bool:
+    """Whether the active Action of a data-block is a take."""
+    animation = block.animation_data
+    return animation is not None and animation.action is not None and MARKER in animation.action
+
+
+def remove_active(blocks: Iterable[Any], names: set[str] | None = None) -> int:
+    """Remove the takes of these names, or all, that are active Actions; from how many data-blocks."""
+    count = 0
+    for block in blocks:
+        if own_active(block) and (names is None or str(block.animation_data.action[MARKER]) in names):
+            action, block.animation_data.action = block.animation_data.action, None
+            count += 1
+            if action.users == 0:
+                bpy.data.actions.remove(action)
+            _clear_if_empty(block)
+    return count
+
+
+def active_curves(block: Any) -> dict[CurveId, bpy.types.FCurve]:
+    """The curves of a data-block's active Action."""
+    animation = block.animation_data
+    if animation is None or animation.action is None:
+        return {}
+    return {(c.data_path, c.array_index): c for c in compat.action_curves(animation.action, compat.slot_of(animation))}
 
 
 def write_rest(name: str, values: Sequence[tuple[Any, dict[CurveId, float]]], frame: float) -> None:
@@ -226,8 +342,10 @@ def _is_rest(track: bpy.types.NlaTrack) -> bool:
 
 
 def rest_values(block: Any) -> dict[CurveId, float]:
-    """What the rest track of a data-block holds; empty where there is none."""
-    return {
+    """What the properties of a data-block were before its takes: what its rest track holds, or a take that is active
+    comes from. Empty where there is neither."""
+    before = {key: c.keyframe_points[0].co[1] for key, c in active_curves(block).items()} if own_active(block) else {}
+    return before | {
         (curve.data_path, curve.array_index): curve.evaluate(strip.frame_start)
         for track in own_tracks(block)
         if _is_rest(track)
@@ -249,22 +367,39 @@ def _range_of(strip: Any) -> TakeRange:
         strip.frame_start + (frame - strip.action_frame_start) * strip.scale for frame in strip.action[_SPAN]
     )
     start, end = max(first, strip.frame_start), min(last, strip.frame_end)
-    return TakeRange(str(strip.action[MARKER]), start, end, start - strip.frame_start, strip.frame_end - end)
+    origin = _origin_of(strip.action)
+    at = strip.frame_start + (origin.start_frame - strip.action_frame_start) * strip.scale
+    origin = replace(origin, start_frame=at, speed=origin.speed / strip.scale)
+    return TakeRange(str(strip.action[MARKER]), start, end, start - strip.frame_start, strip.frame_end - end, origin)
+
+
+def _origin_of(action: Any) -> Origin:
+    """What an Action remembers of its clip; those of former versions remember nothing."""
+    start_frame, speed = action.get(_CLIP_TIME, (1.0, 1.0))
+    return Origin(str(action.get(_CLIP, "")), start_frame, speed)
+
+
+def _range_of_active(action: Any) -> TakeRange:
+    (start, end), (first, last) = action[_SPAN], action.frame_range
+    lead, tail = max(start - first, 0.0), max(last - end, 0.0)
+    return TakeRange(str(action[MARKER]), start, end, lead, tail, _origin_of(action))
 
 
 def takes(blocks: Iterable[Any]) -> list[TakeRange]:
     """The takes on some data-blocks, in the order of time."""
     found: dict[str, TakeRange] = {}
     for block in blocks:
-        for strip in _take_strips(block):
-            one = _range_of(strip)
+        ranges = [_range_of(strip) for strip in _take_strips(block)]
+        if own_active(block):
+            ranges.append(_range_of_active(block.animation_data.action))
+        for one in ranges:
             known = found.setdefault(one.name, one)
-            found[one.name] = TakeRange(
-                one.name,
-                min(known.start, one.start),
-                max(known.end, one.end),
-                max(known.lead, one.lead),
-                max(known.tail, one.tail),
+            found[one.name] = replace(
+                one,
+                start=min(known.start, one.start),
+                end=max(known.end, one.end),
+                lead=max(known.lead, one.lead),
+                tail=max(known.tail, one.tail),
             )
     return sorted(found.values(), key=lambda take: take.start)
 
@@ -296,8 +431,11 @@ def _remove_strip(track: bpy.types.NlaTrack, strip: Any) -> None:
         bpy.data.actions.remove(action)
 
 
-def remove_takes(blocks: Iterable[Any], names: set[str] | None = None) -> int:
-    """Remove the takes of these names, or all of them and the rest tracks; the number of strips removed."""
+def remove_takes(blocks: Iterable[Any], names: set[str] | None = None, keep_tracks: bool = False) -> int:
+    """Remove the takes of these names, or all of them and the rest tracks; the number of strips removed.
+
+    keep_tracks: leave the tracks that become empty, muted or not as they are, for what comes in their place.
+    """
     count = 0
     for block in blocks:
         for track in own_tracks(block):
@@ -305,16 +443,25 @@ def remove_takes(blocks: Iterable[Any], names: set[str] | None = None) -> int:
                 if names is None or (str(strip.action[MARKER]) in names and not _is_rest(track)):
                     _remove_strip(track, strip)
                     count += 1
+        if not keep_tracks:
+            remove_empty_tracks([block])
+        if names is None:
+            _clear_if_empty(block)
+    return count
+
+
+def remove_empty_tracks(blocks: Iterable[Any]) -> None:
+    """Remove this add-on's tracks that hold nothing."""
+    for block in blocks:
+        for track in own_tracks(block):
             if not track.strips:
                 block.animation_data.nla_tracks.remove(track)
-        animation = block.animation_data
-        if (
-            names is None
-            and animation is not None
-            and not (animation.action or animation.nla_tracks or animation.drivers)
-        ):
-            block.animation_data_clear()
-    return count
+
+
+def _clear_if_empty(block: Any) -> None:
+    animation = block.animation_data
+    if animation is not None and not (animation.action or animation.nla_tracks or animation.drivers):
+        block.animation_data_clear()
 
 
 def nla_paths(block: Any) -> set[CurveId]:
@@ -339,16 +486,14 @@ def nla_paths(block: Any) -> set[CurveId]:
 
 def active_paths(block: Any) -> set[CurveId]:
     """The properties of a data-block that its active Action animates, and so hides from the NLA."""
-    animation = block.animation_data
-    if animation is None or animation.action is None:
-        return set()
-    return {(c.data_path, c.array_index) for c in compat.action_curves(animation.action, compat.slot_of(animation))}
+    return set(active_curves(block))
 
 
-def hidden_by_solo(block: Any) -> bool:
-    """Whether one of the artist's NLA tracks plays alone."""
+def solo_of_artist(block: Any) -> Any:
+    """The NLA track of the artist's that plays alone; None where none does."""
     own = {track.as_pointer() for track in own_tracks(block)}
-    return any(track.is_solo and track.as_pointer() not in own for track in block.animation_data.nla_tracks)
+    tracks = block.animation_data.nla_tracks
+    return next((track for track in tracks if track.is_solo and track.as_pointer() not in own), None)
 
 
 def push_down(block: Any) -> str | None:

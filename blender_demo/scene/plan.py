@@ -2,8 +2,7 @@
 """From a clip and a profile to the value of every property on every frame. Reads the scene and writes nothing."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import bpy
@@ -12,60 +11,23 @@ from numpy.typing import NDArray
 
 from ..backend.errors import BakeError
 from ..backend.motion.clip import MotionClip
-from ..backend.motion.factors import ARKIT_NAMES, FACTORS, LIMITS, eye_look_from_gaze, gaze_from_eye_look
+from ..backend.motion.factors import LIMITS
 from . import rotations
+from .bake_options import BakeOptions
 from .character import Character, shape_keys
 from .key_values import factor_of, shown
 from .rig_profile import RigProfile, Role, RotationBinding
 
-__all__ = ["EYE_LOOK", "BakeOptions", "FactorBake", "Plan", "Samples", "make_plan", "rotation_property"]
+__all__ = ["Plan", "Samples", "make_plan", "rotation_property"]
 
-_FACTOR_OF: Final = {channel: factor.name for factor in FACTORS for channel in factor.channels}
 Channels = dict[str, NDArray[np.float32]]
 
 JAW_OPEN_RAD: Final = 0.46
 JAW_ASIDE_RAD: Final = 0.10
 """Turn of a jaw bone for jawOpen and for jawLeft or jawRight at 1: what the lower teeth of the own head turn."""
 
-EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
-"""Channels of the gaze on characters whose eyes do not turn, in channel order."""
-
 _ROTATION_TOLERANCE: Final = 0.25
 """Key tolerance of rotations over that of shape keys: a quarter of 0.002 in a quaternion is 0.06 degrees."""
-
-
-@dataclass(frozen=True)
-class FactorBake:
-    """How one factor goes onto the character.
-
-    include: whether it is baked at all.
-    gain: scale around rest.
-    blend: how its track goes over the artist's tracks beneath it: REPLACE, or COMBINE to add to them.
-    """
-
-    include: bool = True
-    gain: float = 1.0
-    blend: str = "REPLACE"
-
-
-def _default_factors() -> dict[str, FactorBake]:
-    return {factor.name: FactorBake(blend="COMBINE" if factor.name == "pose" else "REPLACE") for factor in FACTORS}
-
-
-@dataclass(frozen=True)
-class BakeOptions:
-    """start_frame: scene frame of the clip's first frame; may lie between frames.
-    take: the name of the take; a take of the same name, or one in the same place, is replaced.
-    tolerance: how far a curve may leave the clip to save keys, in shape key units.
-    ease_s: seconds before and after the clip in which the face leaves and finds its rest.
-    factors: for each factor how it is baked. The head adds to what the artist animated beneath, the face replaces it.
-    """
-
-    start_frame: float = 1.0
-    take: str = "take"
-    tolerance: float = 0.002
-    ease_s: float = 0.2
-    factors: Mapping[str, FactorBake] = field(default_factory=_default_factors)
 
 
 @dataclass(frozen=True)
@@ -91,13 +53,13 @@ Plan = dict[tuple[Any, str], list[Samples]]
 def make_plan(
     clip: MotionClip, character: Character, profile: RigProfile, options: BakeOptions
 ) -> tuple[Plan, list[str]]:
-    """The properties to animate with a value for each frame of the clip, and warnings for what had to be left alone.
+    """The properties to animate with a value for each frame of a conditioned clip, and warnings for what is left alone.
 
     Raises BakeError.
     """
     plan: Plan = defaultdict(list)
     warnings: list[str] = []
-    values = _with_gains(_channels(clip, options), profile)
+    values = _with_gains({name: clip[name] for name in clip.names}, profile)
     included = [binding for binding in profile.keys if _included(options, factor_of(binding))]
     for binding, amount in zip(included, shown(included, values), strict=True):
         mesh = _part(character, binding.object)
@@ -152,26 +114,7 @@ def _key_block(mesh: bpy.types.Object, name: str) -> bpy.types.ShapeKey:
 
 
 def _included(options: BakeOptions, factor: str) -> bool:
-    return options.factors.get(factor, FactorBake()).include
-
-
-def _channels(clip: MotionClip, options: BakeOptions) -> dict[str, NDArray[np.float32]]:
-    """The clip's channels with each factor's gain, within their limits.
-
-    Where a clip has only one of gaze and eyeLook, the other is made from it.
-    """
-    values = {name: clip[name] for name in clip.names if name in LIMITS}
-    gaze = ("gazeYaw", "gazePitch")
-    if not set(gaze) & set(values) and set(EYE_LOOK) <= set(values):
-        values.update(
-            zip(gaze, gaze_from_eye_look(np.stack([values[name] for name in EYE_LOOK], axis=1)).T, strict=True)
-        )
-    elif set(gaze) <= set(values) and not set(EYE_LOOK) & set(values):
-        values.update(
-            zip(EYE_LOOK, eye_look_from_gaze(np.stack([values[name] for name in gaze], axis=1)).T, strict=True)
-        )
-    gains = {name: options.factors.get(_FACTOR_OF[name], FactorBake()).gain for name in values}
-    return {name: np.clip(gains[name] * channel, *LIMITS[name]) for name, channel in values.items()}
+    return options.factor(factor).include
 
 
 def _with_gains(values: Channels, profile: RigProfile) -> Channels:
@@ -180,7 +123,8 @@ def _with_gains(values: Channels, profile: RigProfile) -> Channels:
         name: np.clip(profile.gains[name] * track, *LIMITS[name]) if name in profile.gains else track
         for name, track in values.items()
     }
-    if any(binding.role == "jaw" for binding in profile.rotations) and "mouthClose" not in profile.carried:
+    jaw_turns = any(binding.role == "jaw" for binding in profile.rotations)
+    if jaw_turns and "jawOpen" in strong and "mouthClose" not in profile.carried:
         strong["jawOpen"] = np.clip(strong["jawOpen"] - strong.get("mouthClose", 0.0), 0.0, 1.0)
     return strong
 

@@ -12,6 +12,7 @@ their combination is one that the source contains. Frames move by half an interv
 """
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..errors import ClipError
 from .clip import MotionClip
 from .factors import FACTOR_INDEX, FACTORS
 
-__all__ = ["resample"]
+__all__ = ["closures", "openings", "resample"]
 
 _APERTURE: Final = {
     "jawOpen": 1.0,
@@ -48,35 +49,44 @@ _PLATEAU: Final = 0.02
 _PASSBAND: Final = 0.9
 """Half-amplitude frequency of the low-pass, over the Nyquist frequency of the new rate."""
 
+_SAME_RATE: Final = 1e-6
+"""Rates that differ by less are one: scenes keep theirs in single precision."""
+
 _LOBES: Final = 4
 """Half-width of the low-pass, in frames of the new rate."""
 
 
-def resample(clip: MotionClip, fps: float) -> MotionClip:
-    """The same performance at `fps` frames per second.
+def resample(clip: MotionClip, fps: float, later_s: float = 0.0) -> MotionClip:
+    """The same performance at `fps` frames per second, `later_s` seconds later: its first frame is held until then.
 
     The number of frames is the clip's duration times `fps`, rounded. Every value lies within the range of the source
-    frames around it. At its own rate the clip itself is returned. Raises ClipError unless `fps` is a positive number.
+    frames around it. At its own rate and time the clip itself is returned. Raises ClipError unless `fps` is a positive
+    number.
     """
     if not (math.isfinite(fps) and fps > 0):
         raise ClipError(f"A frame rate must be a positive number, not {fps}.")
-    if math.isclose(fps, clip.fps, rel_tol=1e-9):
+    if math.isclose(fps, clip.fps, rel_tol=_SAME_RATE) and later_s == 0.0:
         return clip
     if len(clip) < 2:
         return clip.with_channels(np.repeat(clip.channels, round(clip.duration_s * fps) or len(clip), axis=0), fps)
     source = clip.channels.astype(np.float64)
     ratio = fps / clip.fps
     count = max(1, round(len(clip) * ratio))
-    positions = np.minimum(_exact(np.arange(count) / ratio), len(clip) - 1.0)
+    positions = np.clip(_exact(np.arange(count) / ratio - later_s * clip.fps), 0.0, len(clip) - 1.0)
     smooth = _low_pass(source, ratio) if ratio < 1.0 else source
     values = _pchip(smooth, positions)
-    for names, weights in _SHUTTING:
-        columns = [clip.names.index(name) for name in names if name in clip.names]
-        opening = sum(weight * source[:, clip.names.index(n)] for n, weight in weights.items() if n in clip.names)
-        if isinstance(opening, np.ndarray):
-            frames, instants = _moved_frames(opening, positions)
-            values[frames[:, None], columns] = _pchip(source[:, columns], instants)
+    for columns, opening in openings(clip):
+        frames, instants = _moved_frames(opening, positions)
+        values[frames[:, None], columns] = _pchip(source[:, columns], instants)
     return clip.with_channels(values.astype(np.float32), fps)
+
+
+def openings(clip: MotionClip) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
+    """For the lips, and for the lids: the columns of a clip that shut together, and how open they are (T,)."""
+    for names, weights in _SHUTTING:
+        opening = sum(weight * clip[name].astype(np.float64) for name, weight in weights.items() if name in clip.names)
+        if isinstance(opening, np.ndarray):
+            yield [clip.names.index(name) for name in names if name in clip.names], opening
 
 
 def _exact(positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,7 +141,7 @@ def _moved_frames(
     end. Where two closures want one frame, the tighter one has it.
     """
     wanted: dict[int, tuple[float, float]] = {}
-    for first, last, lowest in _closures(opening):
+    for first, last, lowest in closures(opening):
         start, stop = np.searchsorted(positions, first), np.searchsorted(positions, last, side="right")
         if start < stop:
             looks = [(frame, positions[frame]) for frame in range(start, stop)]
@@ -146,7 +156,7 @@ def _moved_frames(
     return np.array(frames, dtype=np.intp), np.array([wanted[frame][1] for frame in frames])
 
 
-def _closures(opening: NDArray[np.float64]) -> list[tuple[int, int, float]]:
+def closures(opening: NDArray[np.float64]) -> list[tuple[int, int, float]]:
     """Every dip of `opening` (T,): its first and last frame, and its lowest value."""
     found: list[tuple[int, int, float]] = []
     highest = lowest = float(opening[0])

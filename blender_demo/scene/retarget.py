@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring the takes of one character to another, without generating anything."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..backend.errors import RigError
+from ..backend.motion.clip import MotionClip
+from ..backend.motion.factors import FACTORS
+from .actions import TakeRange, takes
+from .bake import BakeReport, bake
+from .bake_options import BakeOptions
+from .character import Character
+from .detect import detect_character
+from .read_keys import read_keys
+from .rig_profile import RigProfile
+
+__all__ = ["retarget"]
+
+
+def retarget(
+    source: Character,
+    target: Character,
+    scene: bpy.types.Scene,
+    options: BakeOptions | None = None,
+    source_profile: RigProfile | None = None,
+    target_profile: RigProfile | None = None,
+) -> list[BakeReport]:
+    """Bake every take of one character onto another, where it lies in time; what animates it where it has no take.
+
+    The clip comes from its file where that is known and still there, else it is read back from the curves. `options`
+    say how it is baked; names and frames are those of the takes. Profiles are detected where none are given. Raises
+    DemoError where there is nothing to bring, or no way to show it.
+    """
+    if source.root == target.root:
+        raise RigError(f"'{source.name}' is the character that the take comes from. Select another one.")
+    options, source_profile = options or BakeOptions(), source_profile or detect_character(source)
+    target_profile = target_profile or detect_character(target)
+    there = takes(source.data_blocks()) or [TakeRange(options.take, scene.frame_start, scene.frame_end)]
+    clips = [_clip_of(take, source, source_profile, scene, options) for take in there]
+    return [bake(clip, target, target_profile, how, scene) for clip, how in clips]
+
+
+def _clip_of(
+    take: TakeRange, source: Character, profile: RigProfile, scene: bpy.types.Scene, options: BakeOptions
+) -> tuple[MotionClip, BakeOptions]:
+    """The motion of a take, and how to bake it."""
+    origin, path = take.origin, Path(bpy.path.abspath(take.origin.clip_path))
+    if origin.clip_path and path.is_file():
+        clip = MotionClip.load(path)
+        how = replace(
+            options,
+            take=take.name,
+            start_frame=origin.start_frame,
+            first=take.start,
+            last=take.end,
+            clip_path=origin.clip_path,
+            clip_speed=origin.speed,
+        )
+        return replace(clip, fps=clip.fps * origin.speed), how
+    tracks, reasons = [], []
+    for factor in FACTORS:
+        try:
+            tracks.append(read_keys(source, profile, factor.name, scene, take.start, end_frame=take.end).clip)
+        except RigError as error:  # a character need not have all of them
+            reasons.append(error)
+    if not tracks:
+        raise reasons[0]
+    names = tuple(name for track in tracks for name in track.names)
+    clip = MotionClip(tracks[0].fps, np.concatenate([track.channels for track in tracks], axis=1), names)
+    return clip, replace(options, take=take.name, start_frame=take.start, first=None, last=None, clip_path="")
