@@ -14,7 +14,7 @@ from .scene.character import Character, find_character
 from .scene.detect import detect_character
 from .scene.rig_profile import RigProfile
 
-__all__ = ["FORMATS", "Mapped", "map_file"]
+__all__ = ["FORMATS", "Mapped", "characters_in", "map_file", "open_model"]
 
 FORMATS: Final = (".blend", ".fbx", ".glb", ".gltf", ".vrm")
 
@@ -33,14 +33,15 @@ def map_file(path: Path, object_name: str | None = None) -> list[Mapped]:
 
     object_name: look at the character of this object alone. Raises RigError for a file that cannot be read.
     """
-    _open(path)
-    mapped = [_mapped(character) for character in _characters(path, object_name)]
+    open_model(path)
+    mapped = [_mapped(character) for character in characters_in(path, object_name)]
     if not mapped:
         raise RigError(f"{path} has no mesh and no armature, so there is nothing to drive.")
     return sorted(mapped, key=lambda one: -len(one.profile.carried) if one.profile else 0)
 
 
-def _open(path: Path) -> None:
+def open_model(path: Path) -> None:
+    """Open a .blend, or import another model into an empty scene. Raises RigError."""
     if path.suffix.lower() not in FORMATS:
         raise RigError(f"{path} cannot be looked at. Give a file that ends in {', '.join(FORMATS)}.")
     if not path.is_file():
@@ -56,7 +57,8 @@ def _open(path: Path) -> None:
         raise RigError(f"{path} cannot be read: {reason}. Export it again.") from error
 
 
-def _characters(path: Path, object_name: str | None) -> Iterator[Character]:
+def characters_in(path: Path, object_name: str | None = None) -> Iterator[Character]:
+    """The characters of what is open now: those with shape keys, or all where none has any."""
     if object_name is not None:
         named = bpy.data.objects.get(object_name)
         if named is None:
