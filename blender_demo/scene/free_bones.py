@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .bone_names import common_words, is_machinery, name_rank
 from .character import Character, rest_matrix, rig_bones
+from .rotations import ROTATION_PATHS
 from .skin import Points, Skin, carrying_bone, points_of, skin_of
 
 __all__ = ["AIMS", "Rig", "holding", "is_active", "is_driven", "said", "takes_rotation"]
@@ -52,11 +53,12 @@ def holding(owner: Any) -> Any | None:
     return next((c for c in reversed(owner.constraints) if is_active(c) and takes_rotation(c)), None)
 
 
-def is_driven(obj: bpy.types.Object, prefix: str) -> bool:
+def is_driven(obj: bpy.types.Object, bone: Any = None) -> bool:
+    """Whether a driver sets the rotation of a pose bone; without one, the delta rotation by which an object turns."""
+    rotation = ROTATION_PATHS.get((bone or obj).rotation_mode, "rotation_euler")
+    path = f"delta_{rotation}" if bone is None else bone.path_from_id(rotation)
     animation = obj.animation_data
-    return animation is not None and any(
-        driver.data_path.startswith(prefix) and not driver.mute for driver in animation.drivers
-    )
+    return animation is not None and any(d.data_path == path and not d.mute for d in animation.drivers)
 
 
 def said(constraint: Any) -> str:
@@ -106,7 +108,7 @@ class Rig:
                 if constraint.type in {"IK", "SPLINE_IK"}:
                     chain = bone.parent_recursive[: constraint.chain_count - 1 if constraint.chain_count else None]
                     held.update((above.name, constraint) for above in chain)
-            elif is_driven(self.armature, bone.path_from_id() + ".rotation_"):
+            elif is_driven(self.armature, bone):
                 held[bone.name] = None
         return held
 
@@ -200,6 +202,7 @@ class Rig:
         return sum(carried.get(name, 0.0) for name in self.reach(bone))
 
     def same_place(self, bone: str, other: str) -> bool:
+        """Whether two bones turn about one joint."""
         return float(np.linalg.norm(self.pivots[bone] - self.pivots[other])) < self.near
 
     def control(self, bone: str) -> str | None:

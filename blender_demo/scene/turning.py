@@ -231,7 +231,7 @@ def _add_head_object(character: Character, place: FacePlace | None, answer: _Ans
         answer.missing["head"] = (
             f"'{face.name}' is more than a head and has no armature, so turning it would turn the body too."
         )
-    elif held is not None or is_driven(chosen, "delta_rotation"):
+    elif held is not None or is_driven(chosen):
         what = said(held) if held is not None else "is turned by a driver"
         answer.missing["head"] = f"'{chosen.name}' {what}, so its own rotation is not seen. Mute that to let it turn."
     else:
@@ -272,7 +272,7 @@ def _object_trouble(obj: bpy.types.Object) -> str:
     held = holding(obj)
     if held is not None:
         return f"'{obj.name}' {said(held)}, so its own rotation is not seen. Mute that to let the speech turn it."
-    if is_driven(obj, "delta_rotation"):
+    if is_driven(obj):
         return f"A driver turns '{obj.name}'. Mute it to let the speech turn it."
     if obj.type == "MESH" and len(obj.data.vertices):
         points = points_of(obj)
@@ -424,7 +424,9 @@ def _add_jaw(rig: Rig, head: str | None, place: FacePlace | None, answer: _Answe
             reasons.append(f"The bone '{name}' carries no part of a mesh, so turning it would not be seen.")
         elif control != head:
             confidence = 1.0 if around == 0 else 0.9
-            answer.turnings.append(_bone_turning(rig, control, "jaw", "", 1.0, "name", confidence))
+            parts = [other for other, _ in rig.named("jaw_part") if rig.same_place(control, other)]
+            for bone in (control, *(part for part in parts if rig.control(part) == part)):
+                answer.turnings.append(_bone_turning(rig, bone, "jaw", "", 1.0, "name", confidence))
             return
     found = _jaw_by_place(rig, head, place) if rig.skins else None
     if found is not None:
