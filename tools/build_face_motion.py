@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the channels move the own head, for converting them to other shapes: blender_demo/backend/mapping/face_motion.npz.
+"""How the channels move the own head, for converting them to other shapes; writes backend/mapping/face_motion.npz.
 
 .venv/bin/python -m tools.build_face_motion
 """

@@ -34,7 +34,7 @@ from .mouth_shapes import choose_frames, load_phones
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SPEECH: Final = ROOT / "demo" / "speech.ogg"
-_VIEW: Final = 2.6
+_VIEW: Final = 1.5
 """Height of the picture over that of what the keys of the face move."""
 
 
@@ -109,8 +109,8 @@ def _set_stage(scene: bpy.types.Scene, character: Character, profile: RigProfile
     scene.collection.objects.link(camera)
     scene.camera = camera
     shading = scene.display.shading
-    shading.light, shading.show_cavity = "STUDIO", True
-    shading.color_type = "TEXTURE" if any(image.has_data for image in bpy.data.images) else "MATERIAL"
+    shading.light, shading.color_type, shading.show_cavity = "STUDIO", "MATERIAL", True
+    shading.background_type, shading.background_color = "VIEWPORT", (0.06, 0.07, 0.08)
 
 
 def _face(character: Character, profile: RigProfile) -> KeyedMesh:
