@@ -412,10 +412,8 @@ def _tell_active(draft: Draft, blocks: Sequence[Any]) -> str:
     names = _active_names(blocks)
     if not names:
         return "There is no active Action yet, so one is made."
-    return (
-        f"Changes the active Action {names} between frames {draft.take.start:g} and {draft.take.end:g}. The keys are "
-        "yours then: Remove leaves them."
-    )
+    kept = "" if all(map(actions.own_active, blocks)) else " The keys are yours then: Remove leaves them."
+    return f"Changes the active Action {names} between frames {draft.take.start:g} and {draft.take.end:g}.{kept}"
 
 
 _TARGETS = {"NLA": _tell_nla, "NEW": _tell_new, "ACTIVE": _tell_active}
