@@ -234,10 +234,11 @@ def test_a_dry_run_tells_and_writes_nothing(clip, tmp_path, capfd):
 
 
 def test_bake_takes_every_option_of_the_panel(clip, tmp_path):
-    options = ("--target", "active", "--interpolation", "constant", "--step", 2, "--ease-s", 0, "--first", 5, "--last", 20)
+    options = ("--target", "active", "--interpolation", "constant", "--step", 2, "--ease-s", 0)
+    frames = ("--first", 5, "--last", 20)
     factors = ("--factor", "lip.gain=0.5", "--factor", "eyes.include=no", "--factor", "pose.blend=replace")
     out = tmp_path / "a.blend"
-    assert run("bake", clip, "--head", "--out", out, *options, *factors) == cli.OK
+    assert run("bake", clip, "--head", "--out", out, *options, *frames, *factors) == cli.OK
     bpy.ops.wm.open_mainfile(filepath=str(out))
     action = bpy.data.objects["DEMO Head"].data.shape_keys.animation_data.action
     assert tuple(action.frame_range) == (4.0, 21.0)

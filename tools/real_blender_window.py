@@ -131,7 +131,7 @@ def _active_keys() -> list[Any]:
         curves = [curve for strip in strips for bag in strip.channelbags for curve in bag.fcurves]
     names = ("co", "handle_left", "handle_right")
     return [
-        (curve.data_path, curve.array_index, [[tuple(getattr(p, name)) for name in names] for p in curve.keyframe_points])
+        (curve.data_path, curve.array_index, [tuple(getattr(p, name)) for p in curve.keyframe_points for name in names])
         for curve in curves
     ]
 
