@@ -266,6 +266,29 @@ def test_converting_needs_neither_blender_nor_pytorch(clip, tmp_path):
     assert done.returncode == cli.OK, done.stderr
 
 
+def test_a_dry_run_tells_and_writes_nothing(clip, tmp_path, capfd):
+    assert run("bake", clip, "--head", "--dry-run", "--target", "new", "--start-frame", 11, "--json") == cli.OK
+    found = lines(capfd.readouterr().out)[-1]["findings"]
+    texts = " ".join(finding["text"] for finding in found)
+    assert "frames 11 to" in texts
+    assert "new Action 'DEMO take'" in texts
+    assert {finding["severity"] for finding in found} <= {"INFO", "WARNING"}
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.npz"]
+
+
+def test_bake_takes_every_option_of_the_panel(clip, tmp_path):
+    options = ("--target", "active", "--interpolation", "constant", "--step", 2, "--ease-s", 0)
+    frames = ("--first", 5, "--last", 20)
+    factors = ("--factor", "lip.gain=0.5", "--factor", "eyes.include=no", "--factor", "pose.blend=replace")
+    out = tmp_path / "a.blend"
+    assert run("bake", clip, "--head", "--out", out, *options, *frames, *factors) == cli.OK
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    action = bpy.data.objects["DEMO Head"].data.shape_keys.animation_data.action
+    assert tuple(action.frame_range) == (4.0, 21.0)
+    bpy.context.scene.frame_set(17)
+    assert 0.2 < bpy.data.objects["DEMO Head"].data.shape_keys.key_blocks["jawOpen"].value <= 0.5
+
+
 def test_a_file_is_overwritten_only_when_told(clip, tmp_path, capsys):
     blend = tmp_path / "a.blend"
     assert run("bake", clip, "--head", "--out", blend) == cli.OK
@@ -306,6 +329,11 @@ def test_a_file_is_overwritten_only_when_told(clip, tmp_path, capsys):
         (["convert", "a.npz", "a.fbx"], "The endings are .npz (motion clip), .csv"),
         (["convert", "a.bvh", "a.csv"], "a.bvh does not end like a motion file"),
         (["convert", "a.npz", "a.csv", "--fps", "0"], "--fps must be"),
+        (["bake", "a.npz", "--head"], "--dry-run"),
+        (["bake", "a.npz", "--head", "--dry-run", "--step", "-1"], "step must lie between"),
+        (["bake", "a.npz", "--head", "--dry-run", "--target", "moon"], "--target"),
+        (["bake", "a.npz", "--head", "--dry-run", "--factor", "lip.include=maybe"], "neither yes nor no"),
+        (["bake", "a.npz", "--head", "--dry-run", "--factor", "lip.seed_offset=1"], "such as lip.gain=1.2"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -88,6 +88,7 @@ def _steps() -> Iterator[float]:
     _call(bpy.ops.ed.redo)
     yield 0.5
     SEEN["tracks_after_redo"] = _tracks()
+    yield from _bake_into_mine()
     bpy.context.window_manager.windows[0].scene.frame_set(_widest_frame())
     yield 0.5
     SEEN["passed"] = bool(
@@ -96,7 +97,43 @@ def _steps() -> Iterator[float]:
         and SEEN["tracks"]
         and not SEEN["tracks_after_undo"]
         and SEEN["tracks_after_redo"]
+        and SEEN["mine_after_undo"]
+        and SEEN["mine_after_redo"]
     )
+
+
+def _bake_into_mine() -> Iterator[float]:
+    """Bake into an Action keyed by hand: one step back is as before to the bit, one forward as baked."""
+    jaw = bpy.data.objects[ORDER["object"]].data.shape_keys.key_blocks["jawOpen"]
+    for frame, value in ((-20, 0.1), (15, 0.6), (300, 0.2)):
+        jaw.value = value
+        jaw.keyframe_insert("value", frame=frame)
+    _settings().target = "ACTIVE"
+    _call(bpy.ops.ed.undo_push)
+    before = _active_keys()
+    _call(bpy.ops.demo.bake, "EXEC_DEFAULT", True)
+    baked = _active_keys()
+    _call(bpy.ops.ed.undo)
+    yield 0.5
+    SEEN["mine_after_undo"] = _active_keys() == before != baked
+    _call(bpy.ops.ed.redo)
+    yield 0.5
+    SEEN["mine_after_redo"] = _active_keys() == baked
+
+
+def _active_keys() -> list[Any]:
+    """Every key, with its handles, of the active Action of the character's shape keys."""
+    action: Any = bpy.data.objects[ORDER["object"]].data.shape_keys.animation_data.action
+    if hasattr(action, "fcurves"):
+        curves = list(action.fcurves)
+    else:
+        strips = [strip for layer in action.layers for strip in layer.strips]
+        curves = [curve for strip in strips for bag in strip.channelbags for curve in bag.fcurves]
+    names = ("co", "handle_left", "handle_right")
+    return [
+        (curve.data_path, curve.array_index, [tuple(getattr(p, name)) for p in curve.keyframe_points for name in names])
+        for curve in curves
+    ]
 
 
 def _widest_frame() -> int:

@@ -57,6 +57,7 @@ class Draft:
     """take: what will be there. layers: its keys. replaced: the takes that give way. sides: the ways in and out.
 
     rest: for each data-block what its properties are without a take. warnings: what had to be left alone, sentences.
+    locked: what is left alone as its curve in the active Action is locked.
     """
 
     take: TakeRange
@@ -65,6 +66,7 @@ class Draft:
     sides: tuple[Side, Side]
     rest: dict[Any, dict[CurveId, float]]
     warnings: tuple[str, ...]
+    locked: frozenset[tuple[Any, CurveId]]
 
     @property
     def keys(self) -> int:
@@ -92,12 +94,12 @@ def draft_bake(
     whole = max(round(len(clip) * fps / clip.fps), 1)
     clip = condition(clip, options, fps)
     plan, warnings = make_plan(clip, character, profile, options)
-    if options.target == "ACTIVE":
-        plan, locked = _without_locked(plan)
-        warnings += locked
+    locked = _locked(plan) if options.target == "ACTIVE" else frozenset()
+    plan = _without(plan, locked)
     if not plan:
         raise BakeError(
-            f"Nothing of '{character.name}' can be baked: its factors are switched off, or drivers hold what they move."
+            f"Nothing of '{character.name}' can be baked: its factors are switched off, or drivers and locked curves "
+            "hold what they move."
         )
     start = options.start_frame + options.rows(whole).start
     end = start + max(len(clip) - 1, 1)
@@ -123,7 +125,7 @@ def draft_bake(
         if options.target != "NLA":
             over = _over_active(block, samples, rest[block], blend, start, ease, options.target)
         layers.append(Layer(block, factor, _curves(over, edges, start, sides, options, made), blend))
-    return Draft(take, tuple(layers), frozenset(replaced), sides, rest, tuple(warnings))
+    return Draft(take, tuple(layers), frozenset(replaced), sides, rest, tuple(warnings), locked)
 
 
 def _sides(start: float, end: float, frames: float, others: Sequence[TakeRange]) -> tuple[Side, Side]:
@@ -137,21 +139,29 @@ def _sides(start: float, end: float, frames: float, others: Sequence[TakeRange])
     return lead, tail
 
 
-def _without_locked(plan: Plan) -> tuple[Plan, list[str]]:
-    """The plan without what is locked in the active Actions, and a sentence for each data-block that has such."""
-    free: Plan = {}
-    sentences = []
-    for (block, factor), samples in plan.items():
-        locked = {
-            key for key, curve in active_curves(block).items() if curve.lock or (curve.group and curve.group.lock)
-        }
-        kept = [s for s in samples if (s.path, s.index) not in locked]
-        if len(kept) < len(samples):
-            count = len(samples) - len(kept)
-            sentences.append(f"{count} curves of the {factor} of '{block.name}' are locked and were left alone.")
-        if kept:
-            free[block, factor] = kept
-    return free, sentences
+def _locked(plan: Plan) -> frozenset[tuple[Any, CurveId]]:
+    """What of a plan is locked in the active Actions. Raises BakeError where such an Action is not of this file."""
+    found: set[tuple[Any, CurveId]] = set()
+    for (block, _), samples in plan.items():
+        animation = block.animation_data
+        if animation is not None and animation.action is not None and animation.action.library is not None:
+            raise BakeError(
+                f"The active Action '{animation.action.name}' of '{block.name}' is linked and cannot be changed here. "
+                "Make it local, or bake into the NLA or a new Action."
+            )
+        curves = active_curves(block)
+        for key in {(s.path, s.index) for s in samples} & set(curves):
+            if curves[key].lock or (curves[key].group is not None and curves[key].group.lock):
+                found.add((block, key))
+    return frozenset(found)
+
+
+def _without(plan: Plan, locked: frozenset[tuple[Any, CurveId]]) -> Plan:
+    kept = {
+        (block, factor): [s for s in samples if (block, (s.path, s.index)) not in locked]
+        for (block, factor), samples in plan.items()
+    }
+    return {key: samples for key, samples in kept.items() if samples}
 
 
 def _edges(

@@ -125,6 +125,7 @@ def hindrances(
         paths.setdefault(layer.block, set()).update((curve.path, curve.index) for curve in layer.curves)
     for block, own in paths.items():
         yield from _hidden_in_nla(block, own, options) if options.target == "NLA" else _hidden_in_active(block, own)
+    yield from _locked(draft)
     yield from _keys_cut(character, profile)
     for obj in _driven_objects(character, profile):
         yield from _object_hidden(obj, character, scene)
@@ -204,22 +205,27 @@ def _hidden_in_active(block: Any, own: set[actions.CurveId]) -> Iterator[Finding
             "Unmute",
             _each(partial(setattr, owner, "mute", False) for owner in muted),
         )
-    locked = [o for curve in curves.values() for o in (curve, curve.group) if o is not None and o.lock]
-    if locked:
-        yield _warn(
-            "locked_curves",
-            block.name,
-            f"Curves of '{block.name}', or their group, are locked in '{block.animation_data.action.name}'; "
-            "they are left alone.",
-            "Unlock",
-            _each(partial(setattr, owner, "lock", False) for owner in locked),
-        )
     if any(not modifier.mute for key in own & set(curves) for modifier in curves[key].modifiers):
         yield _warn(
             "curve_modifiers",
             block.name,
             f"Curves of '{block.name}' have F-curve modifiers, which change the take too. "
             "Mute them in the Graph Editor.",
+        )
+
+
+def _locked(draft: Draft) -> Iterator[Finding]:
+    for block in {block: None for block, _ in draft.locked}:
+        curves = actions.active_curves(block)
+        own = [curves[key] for of, key in draft.locked if of == block]
+        owners = [owner for curve in own for owner in (curve, curve.group) if owner is not None and owner.lock]
+        yield _warn(
+            "locked_curves",
+            block.name,
+            f"{len(own)} curves of '{block.name}', or their groups, are locked in '{block.animation_data.action.name}' "
+            "and left alone.",
+            "Unlock",
+            _each(partial(setattr, owner, "lock", False) for owner in owners),
         )
 
 
@@ -412,10 +418,8 @@ def _tell_active(draft: Draft, blocks: Sequence[Any]) -> str:
     names = _active_names(blocks)
     if not names:
         return "There is no active Action yet, so one is made."
-    return (
-        f"Changes the active Action {names} between frames {draft.take.start:g} and {draft.take.end:g}. The keys are "
-        "yours then: Remove leaves them."
-    )
+    kept = "" if all(map(actions.own_active, blocks)) else " The keys are yours then: Remove leaves them."
+    return f"Changes the active Action {names} between frames {draft.take.start:g} and {draft.take.end:g}.{kept}"
 
 
 _TARGETS = {"NLA": _tell_nla, "NEW": _tell_new, "ACTIVE": _tell_active}

@@ -35,6 +35,11 @@ def _points(curve: Any) -> list[Any]:
     ]
 
 
+def _strip(strip: Any) -> list[Any]:
+    names = ("name", "frame_start", "frame_end", "scale", "influence", "blend_type", "extrapolation", "mute")
+    return [strip.action.name, *(getattr(strip, name) for name in names)]
+
+
 def _snapshot(character: Character) -> dict[str, Any]:
     """Everything of the artist's: Actions down to each handle, tracks and strips, values, custom properties."""
     actions = {}
@@ -48,10 +53,10 @@ def _snapshot(character: Character) -> dict[str, Any]:
         animation = block.animation_data
         own = {track.as_pointer() for track in own_tracks(block)}
         tracks = [
-            (t.name, t.mute, t.is_solo, t.lock, [(s.name, s.frame_start, s.frame_end, s.scale, s.influence, s.blend_type, s.extrapolation, s.action.name) for s in t.strips])
+            (t.name, t.mute, t.is_solo, t.lock, [_strip(strip) for strip in t.strips])
             for t in (animation.nla_tracks if animation else ())
             if t.as_pointer() not in own
-        ]  # fmt: skip
+        ]
         active = animation.action.name if animation and animation.action else None
         blocks[block.name] = (active if active in actions else None, tracks, dict(block.items()))
     values = {
@@ -134,7 +139,8 @@ def test_baking_again_into_the_active_action_changes_nothing_more(animated: Char
 def test_added_to_the_active_action_the_take_goes_on_top(animated: Character, steady_clip: Clip) -> None:
     factors = {**BakeOptions().factors, "expression": FactorBake(blend="COMBINE")}
     before = _evaluated(animated, range(30, 60))
-    _bake(steady_clip(browInnerUp=0.2, headYaw=0.3), animated, target="ACTIVE", start_frame=30, ease_s=0.0, tolerance=0.0, factors=factors)  # fmt: skip
+    clip, options = steady_clip(browInnerUp=0.2, headYaw=0.3), {"ease_s": 0.0, "tolerance": 0.0, "factors": factors}
+    _bake(clip, animated, target="ACTIVE", start_frame=30, **options)
     names = [key.name for key in shape_keys(animated.meshes[0]).key_blocks]
     brow = names.index("browInnerUp")
     after = _evaluated(animated, range(30, 60))
@@ -199,8 +205,8 @@ def test_nothing_of_the_artists_changes_through_bake_rebake_and_removal(
 ) -> None:
     bpy.context.scene.frame_set(1)
     before = _snapshot(animated)
-    stepped, other = {"step": 2, "interpolation": "CONSTANT"}, {"take": "other", "start_frame": 200}
-    for options in ({}, {"interpolation": "BEZIER"}, stepped, other):
+    stepped = {"step": 2, "interpolation": "CONSTANT"}
+    for options in ({}, {"interpolation": "BEZIER"}, stepped, {"take": "other", "start_frame": 200}):
         _bake(lively_clip, animated, **options)
         bpy.context.scene.frame_set(1)
         now = _snapshot(animated)
