@@ -3,7 +3,9 @@
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
@@ -11,9 +13,10 @@ import bpy
 from .backend.errors import BakeError, RigError
 from .backend.motion.clip import MotionClip
 from .scene.bake import BakeOptions, BakeReport, bake
-from .scene.character import find_character
-from .scene.detect import detect_character
+from .scene.character import Character, find_character
 from .scene.head import add_head
+from .scene.profiles import fit_profile, has_stored, profile_of
+from .scene.rig_profile import RigProfile
 
 __all__ = ["BakeOrder", "bake_into_file"]
 
@@ -24,6 +27,7 @@ class BakeOrder:
 
     object_name: any object of the character; may be None where there is one character only.
     add_own_head: bake onto the project's own head, added to the scene. fps: of the scene, or None to leave it.
+    profile: a saved mapping; without one, that of the scene counts, else what is detected.
     """
 
     blend: Path | None
@@ -33,10 +37,31 @@ class BakeOrder:
     fps: float | None = None
     start_frame: float = 1.0
     take: str = "take"
+    profile: Path | None = None
 
 
 def bake_into_file(clip: MotionClip, order: BakeOrder) -> BakeReport:
     """Bake a clip as ordered. Replaces what is open in this Blender; raises DemoError before anything is written."""
+    with _registered():
+        return _bake(clip, order)
+
+
+@contextmanager
+def _registered() -> Iterator[None]:
+    """With the add-on registered, as Blender gives the mappings in a file to registered add-ons only."""
+    if hasattr(bpy.types.Scene, "demo"):
+        yield
+        return
+    from . import registration
+
+    registration.register()
+    try:
+        yield
+    finally:
+        registration.unregister()
+
+
+def _bake(clip: MotionClip, order: BakeOrder) -> BakeReport:
     _open(order.blend)
     scene = bpy.context.scene
     if scene is None:
@@ -47,11 +72,12 @@ def bake_into_file(clip: MotionClip, order: BakeOrder) -> BakeReport:
     target = add_head(scene).meshes[0] if order.add_own_head else _target(scene, order)
     character = find_character(target)
     options = BakeOptions(start_frame=order.start_frame, take=order.take)
-    report = bake(clip, character, detect_character(character), options, scene)
+    profile, told = _profile(scene, character, order.profile)
+    report = bake(clip, character, profile, options, scene)
     if order.blend is None:
         scene.frame_start, scene.frame_end = math.floor(report.first_frame), math.ceil(report.last_frame)
     _save(order.out)
-    return report
+    return replace(report, notes=(*told, *report.notes))
 
 
 def _open(blend: Path | None) -> None:
@@ -80,6 +106,15 @@ def _target(scene: bpy.types.Scene, order: BakeOrder) -> bpy.types.Object:
     if len(roots) > 1:
         raise RigError(f"{order.blend} has several characters. Choose one with --object: {', '.join(sorted(roots))}.")
     return scene.objects[keyed[0]]
+
+
+def _profile(scene: bpy.types.Scene, character: Character, saved: Path | None) -> tuple[RigProfile, list[str]]:
+    """What drives the character, and sentences on where that is from."""
+    if saved is None:
+        told = [f"The mapping that the scene keeps for '{character.name}' is used."]
+        return profile_of(scene, character), told if has_stored(scene, character) else []
+    profile, left_out = fit_profile(RigProfile.load(saved), character)
+    return profile, [f"'{character.name}' lacks {', '.join(left_out)} of {saved}."] if left_out else []
 
 
 def _save(out: Path) -> None:

@@ -223,7 +223,7 @@ def _bake(options: argparse.Namespace, report: Report) -> int:
 
     order = bake_file.BakeOrder(
         blend=options.blend, out=options.out, object_name=options.object, add_own_head=options.head, fps=options.fps,
-        start_frame=options.start_frame, take=options.take,
+        start_frame=options.start_frame, take=options.take, profile=options.profile,
     )  # fmt: skip
     with _stdout_as_stderr():
         baked = bake_file.bake_into_file(clip, order)
@@ -371,6 +371,9 @@ def _parser() -> argparse.ArgumentParser:
     character = bake.add_mutually_exclusive_group()
     character.add_argument("--object", metavar="NAME", help="an object of the character, if there is more than one")
     character.add_argument("--head", action="store_true", help="add the head that comes with the add-on")
+    bake.add_argument(
+        "--profile", type=Path, metavar="FILE.json", help="a saved mapping, in place of the one that the scene keeps"
+    )
     bake.add_argument("--out", type=Path, required=True, metavar="FILE", help="the Blender file to write")
     bake.add_argument("--overwrite", action="store_true", help="replace --out if it exists; it may be --blend itself")
     bake.add_argument("--fps", type=float, help="set the frame rate of the scene")

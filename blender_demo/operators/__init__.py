@@ -6,7 +6,7 @@
 
 from typing import Final
 
-from . import bake, doctor, generate, given, head, set_up_environment
+from . import bake, doctor, generate, given, head, mapping, selected, set_up_environment
 
 __all__ = ["CLASSES"]
 
@@ -14,6 +14,8 @@ CLASSES: Final = (
     *generate.CLASSES,
     *given.CLASSES,
     *bake.CLASSES,
+    *mapping.CLASSES,
+    *selected.CLASSES,
     *head.CLASSES,
     *doctor.CLASSES,
     *set_up_environment.CLASSES,

@@ -18,7 +18,7 @@ from ..properties import settings_of
 from ..scene.actions import active_paths, own_tracks, push_down
 from ..scene.bake import BakeOptions, BakeReport, bake, remove_bake
 from ..scene.character import Character, IdRef, find_character, override_meshes
-from ..scene.detect import detect_character
+from ..scene.profiles import profile_of
 from ..scene.read_keys import KeyedTrack, read_keys
 from ..scene.strips import Heard, add_sound, heard, sound_strip
 from .session import SESSION
@@ -88,7 +88,7 @@ def _order(context: bpy.types.Context) -> TakeOrder:
     scene: Any = context.scene
     settings = settings_of(scene)
     recording = _recording(scene, context)
-    detect_character(picked_character(scene))
+    profile_of(scene, picked_character(scene))
     return TakeOrder(
         character=IdRef.of("objects", settings.character),
         scene=IdRef.of("scenes", scene),
@@ -115,7 +115,7 @@ class Take:
         if picked is None or scene is None:
             raise BakeError(f"'{order.character.name}' is no longer there. The take was kept as {path}.")
         character = find_character(picked)
-        report = bake(_as_heard(clip, order.heard.speed), character, detect_character(character), order.bake, scene)
+        report = bake(_as_heard(clip, order.heard.speed), character, profile_of(scene, character), order.bake, scene)
         settings = settings_of(scene)
         settings.clip_path = str(path)
         settings.clip_take = order.bake.take
@@ -136,13 +136,13 @@ def start_take(context: bpy.types.Context) -> Take:
     return Take(order, job)
 
 
-def bake_again(scene: Any) -> BakeReport:
-    """Bake the clip named in the panel onto the picked character. Raises DemoError."""
+def bake_again(scene: Any, character: Character | None = None) -> BakeReport:
+    """Bake the clip named in the panel onto a character, the picked one if none is given. Raises DemoError."""
     settings = settings_of(scene)
     path = Path(bpy.path.abspath(settings.clip_path))
-    clip, character = MotionClip.load(path), picked_character(scene)
+    clip, character = MotionClip.load(path), character or picked_character(scene)
     options = settings.bake_options(settings.clip_take or bpy.path.clean_name(path.stem), settings.clip_start_frame)
-    return bake(_as_heard(clip, settings.clip_speed), character, detect_character(character), options, scene)
+    return bake(_as_heard(clip, settings.clip_speed), character, profile_of(scene, character), options, scene)
 
 
 def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
@@ -152,7 +152,7 @@ def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
     """
     scene: Any = context.scene
     recording, character = _recording(scene, context), picked_character(scene)
-    track = read_keys(character, detect_character(character), factor, scene, recording.start_frame, recording.speed)
+    track = read_keys(character, profile_of(scene, character), factor, scene, recording.start_frame, recording.speed)
     path = _keep(track.clip, f"{bpy.path.clean_name(recording.name)}_{factor}_keys")
     controls = settings_of(scene).factor(factor)
     controls.given, controls.lock = str(path), False
