@@ -3,7 +3,9 @@
 
 import math
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bpy
@@ -13,9 +15,10 @@ from .backend.motion.clip import MotionClip
 from .scene.bake import BakeReport, bake, scene_fps
 from .scene.bake_options import BakeOptions
 from .scene.character import Character, find_character
-from .scene.detect import detect_character
 from .scene.head import add_head
 from .scene.preflight import Finding, preflight
+from .scene.profiles import fit_profile, has_stored, profile_of
+from .scene.rig_profile import RigProfile
 
 __all__ = ["BakeOrder", "bake_into_file", "preflight_of_file"]
 
@@ -27,6 +30,7 @@ class BakeOrder:
     object_name: any object of the character; may be None where there is one character only.
     add_own_head: bake onto the project's own head, added to the scene. fps: of the scene, or None to leave it.
     options: how it is baked.
+    profile: a saved mapping; without one, that of the scene counts, else what is detected.
     """
 
     blend: Path | None
@@ -34,6 +38,7 @@ class BakeOrder:
     add_own_head: bool = False
     fps: float | None = None
     options: BakeOptions = field(default_factory=BakeOptions)
+    profile: Path | None = None
 
 
 def bake_into_file(clip: MotionClip, order: BakeOrder, out: Path) -> BakeReport:
@@ -41,18 +46,37 @@ def bake_into_file(clip: MotionClip, order: BakeOrder, out: Path) -> BakeReport:
 
     Replaces what is open in this Blender; raises DemoError before anything is written.
     """
-    scene, character = _opened(clip, order)
-    report = bake(clip, character, detect_character(character), order.options, scene)
-    if order.blend is None:
-        scene.frame_start, scene.frame_end = math.floor(report.first_frame), math.ceil(report.last_frame)
-    _save(out)
-    return report
+    with _registered():
+        scene, character = _opened(clip, order)
+        profile, told = _profile(scene, character, order.profile)
+        report = bake(clip, character, profile, order.options, scene)
+        if order.blend is None:
+            scene.frame_start, scene.frame_end = math.floor(report.first_frame), math.ceil(report.last_frame)
+        _save(out)
+    return replace(report, notes=(*told, *report.notes))
 
 
 def preflight_of_file(clip: MotionClip, order: BakeOrder) -> list[Finding]:
     """What `bake_into_file` would do, and what is in its way. Replaces what is open in this Blender; writes nothing."""
-    scene, character = _opened(clip, order)
-    return preflight(character, detect_character(character), order.options, scene, clip)
+    with _registered():
+        scene, character = _opened(clip, order)
+        profile, _ = _profile(scene, character, order.profile)
+        return preflight(character, profile, order.options, scene, clip)
+
+
+@contextmanager
+def _registered() -> Iterator[None]:
+    """With the add-on registered, as Blender gives the mappings in a file to registered add-ons only."""
+    if hasattr(bpy.types.Scene, "demo"):
+        yield
+        return
+    from . import registration
+
+    registration.register()
+    try:
+        yield
+    finally:
+        registration.unregister()
 
 
 def _opened(clip: MotionClip, order: BakeOrder) -> tuple[bpy.types.Scene, Character]:
@@ -96,6 +120,15 @@ def _target(scene: bpy.types.Scene, order: BakeOrder) -> bpy.types.Object:
     if len(roots) > 1:
         raise RigError(f"{order.blend} has several characters. Choose one with --object: {', '.join(sorted(roots))}.")
     return scene.objects[keyed[0]]
+
+
+def _profile(scene: bpy.types.Scene, character: Character, saved: Path | None) -> tuple[RigProfile, list[str]]:
+    """What drives the character, and sentences on where that is from."""
+    if saved is None:
+        told = [f"The mapping that the scene keeps for '{character.name}' is used."]
+        return profile_of(scene, character), told if has_stored(scene, character) else []
+    profile, left_out = fit_profile(RigProfile.load(saved), character)
+    return profile, [f"'{character.name}' lacks {', '.join(left_out)} of {saved}."] if left_out else []
 
 
 def _save(out: Path) -> None:

@@ -229,7 +229,7 @@ def _bake(options: argparse.Namespace, report: Report) -> int:
     with _stdout_as_stderr():
         from . import bake_file
 
-    order = bake_file.BakeOrder(options.blend, options.object, options.head, options.fps, how)
+    order = bake_file.BakeOrder(options.blend, options.object, options.head, options.fps, how, options.profile)
     if options.dry_run:
         with _stdout_as_stderr():
             found = bake_file.preflight_of_file(clip, order)
@@ -470,6 +470,9 @@ def _parser() -> argparse.ArgumentParser:
     character.add_argument("--head", action="store_true", help="add the head that comes with the add-on")
     bake.add_argument("--out", type=Path, metavar="FILE", help="the Blender file to write")
     bake.add_argument("--dry-run", action="store_true", help="say what would be done and what is in the way")
+    bake.add_argument(
+        "--profile", type=Path, metavar="FILE.json", help="a saved mapping, in place of the one that the scene keeps"
+    )
     bake.add_argument("--overwrite", action="store_true", help="replace --out if it exists; it may be --blend itself")
     bake.add_argument("--fps", type=float, help="set the frame rate of the scene")
     _add_bake_arguments(bake)

@@ -21,6 +21,7 @@ from bpy.props import (
 
 from . import compat
 from .backend.errors import DemoError
+from .mapping_properties import DemoMapping
 
 if TYPE_CHECKING:
     from .backend.settings import FactorControl, GenerationSettings
@@ -165,18 +166,15 @@ def _look_at_character(settings: "DemoSettings", _context: bpy.types.Context) ->
     settings.character_ready = False
     settings.character_half_linked = False
     settings.character_status = ""
-    if settings.character is None:
-        return
-    from .scene.character import find_character, half_linked_meshes
-    from .scene.detect import detect_character
-
     try:
-        character = find_character(settings.character)
-        settings.character_status = detect_character(character).summary()
-        settings.character_half_linked = bool(half_linked_meshes(character))
+        settings.character_status = settings.mapping.look_again().summary()
         settings.character_ready = True
     except DemoError as error:
-        settings.character_status = str(error)
+        settings.character_status = str(error) if settings.character is not None else ""
+        return
+    from .scene.character import half_linked_meshes
+
+    settings.character_half_linked = bool(half_linked_meshes(settings.mapping.character()))
 
 
 def _strip_choices(_settings: Any, context: bpy.types.Context, _text: str) -> list[str]:
@@ -197,6 +195,7 @@ class DemoSettings(bpy.types.PropertyGroup):
         poll=_can_be_character,
         update=_look_at_character,
     )
+    mapping: PointerProperty(type=DemoMapping)
     character_ready: BoolProperty(options={"HIDDEN"})
     character_half_linked: BoolProperty(options={"HIDDEN"})
     character_status: StringProperty(options={"HIDDEN"})

@@ -9,7 +9,7 @@ from typing import Any, Final
 import bpy
 from bpy.app.handlers import persistent
 
-from . import compat, operators, panels, preferences, properties
+from . import compat, mapping_properties, operators, panels, preferences, properties
 from .operators.session import SESSION
 
 __all__ = ["CLASSES", "COMMAND", "register", "unregister"]
@@ -17,7 +17,13 @@ __all__ = ["CLASSES", "COMMAND", "register", "unregister"]
 COMMAND: Final = "demo"
 """`blender --command demo ...`"""
 
-CLASSES: Final[tuple[type, ...]] = (*properties.CLASSES, *preferences.CLASSES, *operators.CLASSES, *panels.CLASSES)
+CLASSES: Final[tuple[type, ...]] = (
+    *mapping_properties.CLASSES,
+    *properties.CLASSES,
+    *preferences.CLASSES,
+    *operators.CLASSES,
+    *panels.CLASSES,
+)
 
 _cli_handles: Final[list[Any]] = []
 
@@ -35,9 +41,27 @@ def _before_data_goes(*_: Any) -> None:
     SESSION.close()
 
 
-def _handler_lists() -> list[Any]:
+@persistent
+def _end_tests(*_: Any) -> None:
+    """What the Mapping panel shows on a character belongs neither into a file nor into a picture."""
+    mapping_properties.end_tests()
+
+
+_HANDLERS: Final = {
+    "load_pre": _before_data_goes,
+    "exit_pre": _before_data_goes,
+    "save_pre": _end_tests,
+    "load_post": _end_tests,
+    "render_init": _end_tests,
+}
+
+
+def _handlers() -> list[tuple[Any, Any]]:
+    """Blender's lists of handlers, and what goes into each; not every version has every list."""
     return [
-        handlers for name in ("load_pre", "exit_pre") if (handlers := getattr(bpy.app.handlers, name, None)) is not None
+        (handlers, function)
+        for name, function in _HANDLERS.items()
+        if (handlers := getattr(bpy.app.handlers, name, None)) is not None
     ]
 
 
@@ -48,8 +72,8 @@ def register() -> None:
     for menu, draw in operators.MENUS.items():
         getattr(bpy.types, menu).append(draw)
     bpy.types.Scene.demo = bpy.props.PointerProperty(type=properties.DemoSettings)  # pyright: ignore[reportAttributeAccessIssue]
-    for handlers in _handler_lists():
-        handlers.append(_before_data_goes)
+    for handlers, function in _handlers():
+        handlers.append(function)
     _cli_handles.append(compat.register_cli_command(COMMAND, _run_command))
     atexit.register(SESSION.leave)
 
@@ -60,8 +84,9 @@ def unregister() -> None:
     SESSION.leave()
     while _cli_handles:
         compat.unregister_cli_command(_cli_handles.pop())
-    for handlers in _handler_lists():
-        handlers.remove(_before_data_goes)
+    for handlers, function in _handlers():
+        handlers.remove(function)
+    mapping_properties.end_tests()
     for menu, draw in operators.MENUS.items():
         getattr(bpy.types, menu).remove(draw)
     del bpy.types.Scene.demo  # pyright: ignore[reportAttributeAccessIssue]

@@ -6,7 +6,18 @@
 
 from typing import Final
 
-from . import bake, check, doctor, generate, given, head, motion_files, set_up_environment
+from . import (
+    bake,
+    check,
+    doctor,
+    generate,
+    given,
+    head,
+    mapping,
+    motion_files,
+    selected,
+    set_up_environment,
+)
 
 __all__ = ["CLASSES", "MENUS"]
 
@@ -16,6 +27,8 @@ CLASSES: Final = (
     *bake.CLASSES,
     *motion_files.CLASSES,
     *check.CLASSES,
+    *mapping.CLASSES,
+    *selected.CLASSES,
     *head.CLASSES,
     *doctor.CLASSES,
     *set_up_environment.CLASSES,

@@ -130,7 +130,7 @@ def _motion(scene: Any, source: str) -> "tuple[MotionClip, tuple[str, ...]]":
     """The motion to write, and what to tell about it. Raises DemoError."""
     from ..backend.errors import ClipError
     from ..backend.motion.formats import read_motion
-    from ..scene.detect import detect_character
+    from ..scene.profiles import profile_of
     from ..scene.read_clip import read_clip
     from .take import picked_character
 
@@ -141,7 +141,7 @@ def _motion(scene: Any, source: str) -> "tuple[MotionClip, tuple[str, ...]]":
         return read_motion(Path(bpy.path.abspath(settings.clip_path))), ()
     character = picked_character(scene)
     start_frame = settings.clip_start_frame if settings.clip_path else float(scene.frame_start)
-    return read_clip(character, detect_character(character), scene, start_frame)
+    return read_clip(character, profile_of(scene, character), scene, start_frame)
 
 
 def _draw_import(self: bpy.types.Menu, _context: bpy.types.Context) -> None:

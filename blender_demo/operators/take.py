@@ -21,8 +21,8 @@ from ..scene.actions import active_paths, own_tracks, push_down
 from ..scene.bake import BakeReport, bake, remove_all, remove_bake
 from ..scene.bake_options import BakeOptions
 from ..scene.character import Character, IdRef, find_character, override_meshes
-from ..scene.detect import detect_character
 from ..scene.preflight import Finding, preflight
+from ..scene.profiles import profile_of
 from ..scene.read_keys import KeyedTrack, read_keys
 from ..scene.retarget import retarget
 from ..scene.strips import Heard, add_sound, heard, sound_strip
@@ -97,7 +97,7 @@ def _order(context: bpy.types.Context) -> TakeOrder:
     scene: Any = context.scene
     settings = settings_of(scene)
     recording = _recording(scene, context)
-    detect_character(picked_character(scene))
+    profile_of(scene, picked_character(scene))
     return TakeOrder(
         character=IdRef.of("objects", settings.character),
         scene=IdRef.of("scenes", scene),
@@ -125,7 +125,7 @@ class Take:
             raise BakeError(f"'{order.character.name}' is no longer there. The take was kept as {path}.")
         character = find_character(picked)
         options = replace(order.bake, clip_path=str(path), clip_speed=order.heard.speed)
-        report = bake(_as_heard(clip, order.heard.speed), character, detect_character(character), options, scene)
+        report = bake(_as_heard(clip, order.heard.speed), character, profile_of(scene, character), options, scene)
         settings = settings_of(scene)
         settings.show(report.findings)
         settings.clip_path = str(path)
@@ -147,12 +147,12 @@ def start_take(context: bpy.types.Context) -> Take:
     return Take(order, job)
 
 
-def bake_again(scene: Any) -> BakeReport:
-    """Bake the clip named in the panel onto the picked character. Raises DemoError."""
-    character, (clip, options) = picked_character(scene), _kept_take(scene)
+def bake_again(scene: Any, character: Character | None = None) -> BakeReport:
+    """Bake the clip named in the panel onto a character, the picked one if none is given. Raises DemoError."""
+    character, (clip, options) = character or picked_character(scene), _kept_take(scene)
     if clip is None:
         raise ClipError("Generate a take, or choose a motion clip.")
-    report = bake(clip, character, detect_character(character), options, scene)
+    report = bake(clip, character, profile_of(scene, character), options, scene)
     settings_of(scene).show(report.findings)
     return report
 
@@ -169,7 +169,7 @@ def _kept_take(scene: Any) -> tuple[MotionClip | None, BakeOptions]:
 def check_picked(scene: Any) -> list[Finding]:
     """What a bake would do to the picked character, and what is in its way; kept for the panel. Raises DemoError."""
     character, (clip, options) = picked_character(scene), _kept_take(scene)
-    found = preflight(character, detect_character(character), options, scene, clip)
+    found = preflight(character, profile_of(scene, character), options, scene, clip)
     settings_of(scene).show(found)
     return found
 
@@ -207,7 +207,7 @@ def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
     """
     scene: Any = context.scene
     recording, character = _recording(scene, context), picked_character(scene)
-    track = read_keys(character, detect_character(character), factor, scene, recording.start_frame, recording.speed)
+    track = read_keys(character, profile_of(scene, character), factor, scene, recording.start_frame, recording.speed)
     path = _keep(track.clip, f"{bpy.path.clean_name(recording.name)}_{factor}_keys")
     controls = settings_of(scene).factor(factor)
     controls.given, controls.lock = str(path), False

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The DEMO tab: character and voice on top, then what shapes the performance, then the take."""
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -9,6 +8,7 @@ import bpy
 
 from ..operators.session import SESSION
 from ..properties import FACTOR_LABELS, settings_of
+from .drawing import DemoPanel, paragraph
 
 __all__ = ["CLASSES"]
 
@@ -19,32 +19,12 @@ _STAGES: Final = {
     "flow": "Performing",
     "decode": "Shaping the face",
 }
-_CHARACTER_PX: Final = 7.0
-"""Average width of a letter at interface scale 1."""
 
 _LABEL_SHARE: Final = 0.42
 """Part of a table's width that the names of the factors take."""
 
 
-class _DemoPanel:
-    """What all panels of the tab share."""
-
-    bl_space_type: ClassVar = "VIEW_3D"
-    bl_region_type: ClassVar = "UI"
-    bl_category: ClassVar = "DEMO"
-
-
-def _paragraph(layout: Any, context: bpy.types.Context, text: str, icon: str) -> None:
-    """Text wrapped to the width of the sidebar; only the first line carries the icon."""
-    scale = context.preferences.system.ui_scale
-    letters = max(int(context.region.width / (scale * _CHARACTER_PX)) - 6, 16) if context.region else 40
-    column = layout.column(align=True)
-    column.scale_y = 0.8
-    for i, line in enumerate(textwrap.wrap(text, letters)):
-        column.label(text=line, icon="BLANK1" if i else icon)
-
-
-class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_speech(DemoPanel, bpy.types.Panel):
     """Character, voice, and the button."""
 
     bl_idname = "DEMO_PT_speech"
@@ -67,9 +47,9 @@ class DEMO_PT_speech(_DemoPanel, bpy.types.Panel):
         row.prop(settings, "character", text="")
         row.operator("demo.add_head", text="", icon="ADD")
         if settings.character is None:
-            _paragraph(column, context, "Pick a face mesh, or press + for a head.", "INFO")
+            paragraph(column, context, "Pick a face mesh, or press + for a head.", "INFO")
         elif settings.character_status:
-            _paragraph(column, context, settings.character_status, "CHECKMARK" if settings.character_ready else "ERROR")
+            paragraph(column, context, settings.character_status, "CHECKMARK" if settings.character_ready else "ERROR")
         if settings.character_half_linked:
             column.operator("demo.override_meshes", icon="LIBRARY_DATA_OVERRIDE")
 
@@ -131,7 +111,7 @@ def _factor_table(layout: Any, settings: Any, names: Mapping[str, str]) -> None:
         cell.prop(controls, "lock", text="", icon="LOCKED" if controls.lock else "UNLOCKED")
 
 
-class DEMO_PT_performance(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_performance(DemoPanel, bpy.types.Panel):
     """How strong each factor is, which variation of it, and whether it stays as it is."""
 
     bl_idname = "DEMO_PT_performance"
@@ -143,7 +123,7 @@ class DEMO_PT_performance(_DemoPanel, bpy.types.Panel):
         _factor_table(self.layout, settings_of(context.scene), {"gain": "Gain", "seed_offset": "Variation"})
 
 
-class DEMO_PT_sampling(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_sampling(DemoPanel, bpy.types.Panel):
     """How each factor is sampled."""
 
     bl_idname = "DEMO_PT_sampling"
@@ -162,7 +142,7 @@ class DEMO_PT_sampling(_DemoPanel, bpy.types.Panel):
         row.prop(settings, "steps")
 
 
-class DEMO_PT_given(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_given(DemoPanel, bpy.types.Panel):
     """Motion that is there already, and that the take is to fit."""
 
     bl_idname = "DEMO_PT_given"
@@ -190,7 +170,7 @@ class DEMO_PT_given(_DemoPanel, bpy.types.Panel):
         column.prop(settings, "suffix")
 
 
-class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_take(DemoPanel, bpy.types.Panel):
     """The last take, and what can be done with it."""
 
     bl_idname = "DEMO_PT_take"
@@ -207,16 +187,18 @@ class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
         row.operator("demo.import_motion", text="Import", icon="IMPORT")
         row.operator("demo.export_motion", text="Export", icon="EXPORT")
         if settings.clip_summary:
-            _paragraph(column, context, settings.clip_summary, "INFO")
+            paragraph(column, context, settings.clip_summary, "INFO")
         row = column.row(align=True)
         row.operator("demo.bake", icon="ACTION")
         row.operator("demo.remove_bake", text="Remove", icon="TRASH")
         row = column.row(align=True)
         row.operator("demo.push_down", icon="NLA_PUSHDOWN")
+        row = column.row(align=True)
+        row.operator("demo.bake_selected")
         row.operator("demo.retarget", icon="COMMUNITY")
 
 
-class DEMO_PT_bake_options(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_bake_options(DemoPanel, bpy.types.Panel):
     """Where a take goes, and with which keys."""
 
     bl_idname = "DEMO_PT_bake_options"
@@ -253,7 +235,7 @@ class DEMO_PT_bake_options(_DemoPanel, bpy.types.Panel):
 _SEVERITY_ICONS: Final = {"ERROR": "CANCEL", "WARNING": "ERROR", "INFO": "INFO"}
 
 
-class DEMO_PT_check(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_check(DemoPanel, bpy.types.Panel):
     """What a bake will do, and what is in its way."""
 
     bl_idname = "DEMO_PT_check"
@@ -277,7 +259,7 @@ class DEMO_PT_check(_DemoPanel, bpy.types.Panel):
         row.operator("demo.mend", text="Mend All", icon="MODIFIER")
         for finding in settings.findings:
             column = layout.column(align=True)
-            _paragraph(column, context, finding.text, _SEVERITY_ICONS.get(finding.severity, "DOT"))
+            paragraph(column, context, finding.text, _SEVERITY_ICONS.get(finding.severity, "DOT"))
             if finding.remedy:
                 operator = column.operator("demo.mend", text=finding.remedy)
                 operator.kind, operator.target = finding.kind, finding.target
@@ -285,7 +267,7 @@ class DEMO_PT_check(_DemoPanel, bpy.types.Panel):
             layout.label(text="Nothing is in the way.", icon="CHECKMARK")
 
 
-class DEMO_PT_setup(_DemoPanel, bpy.types.Panel):
+class DEMO_PT_setup(DemoPanel, bpy.types.Panel):
     """What generating needs."""
 
     bl_idname = "DEMO_PT_setup"

@@ -14,7 +14,7 @@ from .actions import TakeRange, takes
 from .bake import BakeReport, bake
 from .bake_options import BakeOptions
 from .character import Character
-from .detect import detect_character
+from .profiles import profile_of
 from .read_keys import read_keys
 from .rig_profile import RigProfile
 
@@ -37,8 +37,8 @@ def retarget(
     """
     if source.root == target.root:
         raise RigError(f"'{source.name}' is the character that the take comes from. Select another one.")
-    options, source_profile = options or BakeOptions(), source_profile or detect_character(source)
-    target_profile = target_profile or detect_character(target)
+    options, source_profile = options or BakeOptions(), source_profile or profile_of(scene, source)
+    target_profile = target_profile or profile_of(scene, target)
     there = takes(source.data_blocks()) or [TakeRange(options.take, scene.frame_start, scene.frame_end)]
     clips = [_clip_of(take, source, source_profile, scene, options) for take in there]
     return [bake(clip, target, target_profile, how, scene) for clip, how in clips]
