@@ -27,6 +27,7 @@ __all__ = ["Check", "check", "main", "runner"]
 
 REPO: Final = Path(__file__).resolve().parents[1]
 WINDOW_SCRIPT: Final = Path(__file__).with_name("real_blender_window.py")
+VALUES_SCRIPT: Final = Path(__file__).with_name("evaluated_values.py")
 _WINDOW_S: Final = 75
 _REPORT: Final = "demo_window.json"
 
@@ -36,12 +37,14 @@ class Check:
     """What happened.
 
     commands: exit status by name. window: what the script in the window saw. picture: a file. output: of all of it.
+    values: what `tools/evaluated_values.py` found.
     """
 
     commands: dict[str, int]
     window: dict[str, Any]
     picture: str
     output: str
+    values: dict[str, list[float]]
 
     @property
     def passed(self) -> bool:
@@ -71,8 +74,11 @@ def check(real_blender: list[str], package: Path, audio: Path, blend: Path, obj:
         "generate": f"{demo} generate voice{audio.suffix} --out take.npz --duration 2",
         "bake": f"{demo} bake take.npz --blend character.blend --object {shlex.quote(obj)} --out baked.blend",
     }
+    steps["map"] = f"{demo} map character.blend"
+    shutil.copy(VALUES_SCRIPT, folder)
+    steps["values"] = f"blender --background --python-exit-code 1 --python {VALUES_SCRIPT.name} -- values.json"
     line = "; ".join(f"{command}; echo STATUS {name} $?" for name, command in steps.items())
-    output = _run([*real_blender, "run", "sh", "-c", line], folder)
+    output = _run([*real_blender, "run", "sh", "-c", f"{line}; tr -d '\\n' <values.json"], folder)
     statuses = [
         words[1:] for text in output.splitlines() if (words := text.split())[:1] == ["STATUS"] and len(words) == 3
     ]
@@ -81,7 +87,8 @@ def check(real_blender: list[str], package: Path, audio: Path, blend: Path, obj:
     seen = _run([*real_blender, "run", "sh", "-c", f'cat "${{TMPDIR:-/tmp}}/{_REPORT}"'], folder)
     window = next((json.loads(text) for text in seen.splitlines() if text.startswith("{")), {})
     commands = dict.fromkeys(steps, -1) | {name: int(status) for name, status in statuses if name in steps}
-    return Check(commands, window, str(picture) if picture.is_file() else "", output)
+    values = next((json.loads(text) for text in reversed(output.splitlines()) if text.startswith('{"NLA')), {})
+    return Check(commands, window, str(picture) if picture.is_file() else "", output, values)
 
 
 def _run(command: list[str], folder: Path) -> str:
