@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All benchmarks, one after the other. Compare numbers of one run only: machines differ, and so do their loads."""
 
-from . import curves, generation, keys
+from . import curves, generation, keys, long_take, names
 
 curves.main()
 keys.main()
+long_take.main()
+names.main()
 generation.main()

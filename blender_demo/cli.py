@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line: `blender --command demo ...` and `python -m blender_demo ...` alike. Blender is imported by `bake`
-only.
+and `map` only.
 
 Results go to stdout, progress and errors to stderr; with --json everything goes to stdout, one JSON object per line.
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Nothing half-written is left behind.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 a character whose lips cannot move, 130 interrupted. Nothing
+half-written is left behind.
 """
 
 import argparse
@@ -22,18 +23,21 @@ from . import doctor
 from .backend.errors import AudioError, BakeError, ClipError, DemoError, WorkerError
 from .backend.motion.clip import MotionClip
 from .backend.motion.factors import FACTORS
+from .backend.motion.formats import FORMATS, check_format, read_motion, write_motion
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
 from .backend.worker.client import GenerationJob, Worker, worker_site_dirs
 from .scene.bake_options import BakeOptions, Interpolation, Target
 
-__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "main"]
+__all__ = ["FAILED", "INTERRUPTED", "NOTHING_TO_DRIVE", "OK", "USAGE", "main"]
 
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
+NOTHING_TO_DRIVE: Final = 3
 INTERRUPTED: Final = 130
 
 _BAR_COLUMNS: Final = 30
+_ENDINGS: Final = ", ".join(FORMATS)
 _FINE_STEP: Final = 0.01
 _SPARSE_STEP: Final = 0.25
 
@@ -207,14 +211,13 @@ def _make_clip(options: argparse.Namespace, settings: GenerationSettings, worker
 
 
 def _bake(options: argparse.Namespace, report: Report) -> int:
-    if options.fps is not None and not 1.0 <= options.fps <= 1000.0:
-        raise _UsageError(f"--fps must be between 1 and 1000, not {options.fps:g}.")
+    _check_rate(options.fps)
     if options.blend is None and not options.head:
         raise _UsageError("Name a scene with --blend, or ask for the add-on's own head with --head.")
     if options.out is None and not options.dry_run:
         raise _UsageError("Name the file to write with --out, or look first with --dry-run.")
     how = _bake_options(options)
-    clip = MotionClip.load(options.clip)
+    clip = _read_clip(options.clip, report)
     if options.blend is not None and not options.blend.is_file():
         raise DemoError(f"The Blender file {options.blend} does not exist.")
     if not options.dry_run:
@@ -256,6 +259,43 @@ def _bake(options: argparse.Namespace, report: Report) -> int:
         last_frame=baked.last_frame,
     )
     return OK
+
+
+def _convert(options: argparse.Namespace, report: Report) -> int:
+    _check_rate(options.fps)
+    try:
+        for path in (options.source, options.out):
+            check_format(path)
+    except ClipError as error:
+        raise _UsageError(str(error)) from error
+    _check_folder(options.out)
+    if options.out.exists() and not options.overwrite:
+        raise DemoError(f"{options.out} exists already. Choose another file, or allow --overwrite.")
+    clip = _read_clip(options.source, report)
+    fps = options.fps or clip.fps
+    for text in write_motion(clip, options.out, fps):
+        report.note(text)
+    text = f"Wrote {options.out}: {clip.duration_s:.2f} s at {fps:g} frames per second."
+    report.done(text, clip=str(options.out), duration_s=clip.duration_s, fps=fps)
+    return OK
+
+
+def _map(options: argparse.Namespace, report: Report) -> int:
+    if importlib.util.find_spec("bpy") is None:
+        raise DemoError("Mapping needs Blender, and this Python has none. Run it as: blender --command demo map ...")
+    with _stdout_as_stderr():
+        from . import map_file
+        from .scene import mapping_table
+
+        mapped = map_file.map_file(options.file, options.object)
+    for one in mapped:
+        if one.profile is None:
+            report.error(one.refusal)
+            continue
+        summary = one.profile.summary() + ("" if one.profile.moves_lips else "; nothing moves the lips")
+        table = mapping_table.as_text(one.profile)
+        report.done(f"{one.name}: {summary}.\n{table}", character=one.name, **mapping_table.as_json(one.profile))
+    return OK if any(one.profile is not None and one.profile.moves_lips for one in mapped) else NOTHING_TO_DRIVE
 
 
 def _bake_options(options: argparse.Namespace) -> BakeOptions:
@@ -361,6 +401,19 @@ def _worker_python(chosen: Path | None) -> Path:
     return Path(sys.executable)
 
 
+def _read_clip(path: Path, report: Report) -> MotionClip:
+    """The motion in a file of any format; tells what was odd about it."""
+    clip = read_motion(path)
+    for text in clip.settings.get("notes", ()):
+        report.note(text)
+    return clip
+
+
+def _check_rate(fps: float | None) -> None:
+    if fps is not None and not 1.0 <= fps <= 1000.0:
+        raise _UsageError(f"--fps must be between 1 and 1000, not {fps:g}.")
+
+
 def _check_folder(path: Path) -> None:
     """Refuse before the work, not after it."""
     if path.is_dir():
@@ -410,7 +463,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--python", type=Path, help="a Python with PyTorch to generate with")
 
     bake = command("bake", _bake, "put a motion clip onto a character in a Blender file")
-    bake.add_argument("clip", type=Path, metavar="CLIP", help="what generate wrote")
+    bake.add_argument("clip", type=Path, metavar="CLIP", help=f"what generate wrote, or any of {_ENDINGS}")
     bake.add_argument("--blend", type=Path, metavar="FILE", help="the scene; an empty one if left out with --head")
     character = bake.add_mutually_exclusive_group()
     character.add_argument("--object", metavar="NAME", help="an object of the character, if there is more than one")
@@ -420,6 +473,16 @@ def _parser() -> argparse.ArgumentParser:
     bake.add_argument("--overwrite", action="store_true", help="replace --out if it exists; it may be --blend itself")
     bake.add_argument("--fps", type=float, help="set the frame rate of the scene")
     _add_bake_arguments(bake)
+
+    convert = command("convert", _convert, "write motion in another format, for Unreal, Unity and other programs")
+    convert.add_argument("source", type=Path, metavar="IN", help=f"the motion: {_ENDINGS}")
+    convert.add_argument("out", type=Path, metavar="OUT", help="the file to write; its ending says in which format")
+    convert.add_argument("--fps", type=float, help="frames per second of OUT; those of IN if left out")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists; it may be IN itself")
+
+    look = command("map", _map, "show which channels reach the characters of a file, and how they were found")
+    look.add_argument("file", type=Path, metavar="FILE", help=".blend, .fbx, .glb, .gltf or .vrm")
+    look.add_argument("--object", metavar="NAME", help="any object of the one character to look at")
 
     examine = command("doctor", _doctor, "look whether everything is here that is needed")
     examine.add_argument("--python", type=Path, help="a Python with PyTorch to look at")
@@ -473,11 +536,11 @@ def _add_shot_arguments(parser: argparse.ArgumentParser) -> None:
         "--given",
         action="append",
         default=[],
-        metavar="FACTOR=CLIP.npz",
+        metavar="FACTOR=CLIP",
         help="keep the track of this factor and fit the others to it; repeatable",
     )
-    parser.add_argument("--prefix", default="", metavar="CLIP.npz", help="go on from the end of this clip")
-    parser.add_argument("--suffix", default="", metavar="CLIP.npz", help="lead into the start of this clip")
+    parser.add_argument("--prefix", default="", metavar="CLIP", help="go on from the end of this clip")
+    parser.add_argument("--suffix", default="", metavar="CLIP", help="lead into the start of this clip")
     parser.add_argument(
         "--grid", default=GenerationSettings.grid, help=f"how the steps lie, for experts: {', '.join(GRIDS)}"
     )

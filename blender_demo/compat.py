@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every difference between Blender 4.2 and 5.2 that this add-on meets, and the only place that asks for the version."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ __all__ = [
     "assign_slot",
     "cache_folder",
     "curves_of_active",
+    "import_model",
     "movie_output",
     "new_curves",
     "register_cli_command",
@@ -183,6 +186,21 @@ def cache_folder(package: str, name: str) -> Path:
         return Path(bpy.utils.extension_path_user(package, path=name, create=True))
     except ValueError:
         return Path(bpy.utils.user_resource("DATAFILES", path=f"demo_for_blender/{name}", create=True))
+
+
+def import_model(path: Path) -> None:
+    """Import an FBX or glTF file, a VRM as the glTF that it is. Raises RuntimeError."""
+    if path.suffix.lower() == ".fbx":
+        importer = bpy.ops.import_scene.fbx if hasattr(bpy.types, "IMPORT_SCENE_OT_fbx") else bpy.ops.wm.fbx_import
+        importer(filepath=str(path))
+        return
+    if path.suffix.lower() != ".vrm":
+        bpy.ops.import_scene.gltf(filepath=str(path))
+        return
+    with tempfile.TemporaryDirectory() as folder:  # the importer asks for the suffix
+        copy = Path(folder) / f"{path.stem}.glb"
+        shutil.copyfile(path, copy)
+        bpy.ops.import_scene.gltf(filepath=str(copy))
 
 
 def register_cli_command(name: str, function: Callable[[list[str]], int]) -> Any:

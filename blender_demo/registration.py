@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that Blender is told about this add-on, in one place: classes, scene properties, handlers, the command."""
+"""Everything that Blender is told about this add-on, in one place: classes, menus, scene properties, handlers, the
+command.
+"""
 
 import atexit
 from typing import Any, Final
@@ -43,6 +45,8 @@ def register() -> None:
     """Make the add-on known to Blender."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    for menu, draw in operators.MENUS.items():
+        getattr(bpy.types, menu).append(draw)
     bpy.types.Scene.demo = bpy.props.PointerProperty(type=properties.DemoSettings)  # pyright: ignore[reportAttributeAccessIssue]
     for handlers in _handler_lists():
         handlers.append(_before_data_goes)
@@ -58,6 +62,8 @@ def unregister() -> None:
         compat.unregister_cli_command(_cli_handles.pop())
     for handlers in _handler_lists():
         handlers.remove(_before_data_goes)
+    for menu, draw in operators.MENUS.items():
+        getattr(bpy.types, menu).remove(draw)
     del bpy.types.Scene.demo  # pyright: ignore[reportAttributeAccessIssue]
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

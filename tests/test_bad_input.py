@@ -261,6 +261,48 @@ def test_a_damaged_clip(face, tmp_path, capfd, content):
     assert files(tmp_path) == before
 
 
+BAD_MOTIONS = {
+    "missing.csv": (None, "does not exist"),
+    "empty.csv": (b"", "Choose the CSV file"),
+    "other.csv": (b"a,b\n1,2\n", "Choose the CSV file"),
+    "empty.json": (b"", "Export the motion again"),
+    "cut off.json": (b'[{"jawOpen": 0.1}, {"jaw', "Export the motion again"),
+    "other.json": (b'{"shots": []}', "Choose another file"),
+    "nan.json": (b'[{"jawOpen": NaN}]', "Export the motion again"),
+    "text.npz": (b"hello" * 100, "Generate it again"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remedy"), [(n, *told) for n, told in BAD_MOTIONS.items()], ids=BAD_MOTIONS
+)
+def test_motion_that_cannot_be_read_is_neither_converted_nor_baked(face, tmp_path, capfd, name, content, remedy):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    before = files(tmp_path)
+    for command in (
+        ["convert", tmp_path / name, tmp_path / "out.csv"],
+        ["bake", tmp_path / name, "--blend", face, "--out", tmp_path / "b.blend"],
+    ):
+        assert run(*command) == cli.FAILED
+        told = one_sentence(capfd.readouterr().err)
+        assert name in told
+        assert remedy in told or content is None
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("out", ["out.npz", "out.csv", "out.json"])
+def test_a_disk_that_is_full_while_motion_is_converted(clip, tmp_path, capfd, monkeypatch, out):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("blender_demo.backend.motion.atomic.os.replace", refuse)
+    before = files(tmp_path)
+    assert run("convert", clip, tmp_path / out) == cli.FAILED
+    assert "No space left on device" in one_sentence(capfd.readouterr().err)
+    assert files(tmp_path) == before
+
+
 @pytest.mark.parametrize("option", ["--given=pose=", "--prefix=", "--suffix="])
 @pytest.mark.parametrize("content", [None, b"PK\3\4 and then nothing"], ids=["missing", "cut off"])
 def test_a_given_clip_that_cannot_be_read(tmp_path, capfd, option, content):

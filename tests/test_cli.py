@@ -223,6 +223,49 @@ def test_bake_finds_the_only_character_of_a_scene(clip, tmp_path):
     assert second.is_file()
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_motion_of_other_programs_is_converted_baked_and_given(
+    clip, fake_generator, sound, tmp_path, capfd, monkeypatch, suffix
+):
+    monkeypatch.chdir(tmp_path)
+    other = clip.with_suffix(suffix)
+    assert run("convert", clip, other) == cli.OK
+    assert run("convert", other, "back.npz", "--fps", 24, "--json") == cli.OK
+    assert lines(capfd.readouterr().out.splitlines()[-1])[0]["fps"] == 24.0
+    assert len(MotionClip.load(Path("back.npz"))) == 48
+    given = [f"--given=pose={other}", f"--prefix={other}", f"--suffix={other}"]
+    assert run("generate", sound, "--out", "take.npz", "--python", WORKER_PYTHON, *given) == cli.OK
+    assert run("bake", other, "--head", "--out", "a.blend") == cli.OK
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    bpy.context.scene.frame_set(1 + round(16 / 30 * 24))
+    assert bpy.data.objects["DEMO Head"].data.shape_keys.key_blocks["jawOpen"].value > 0.9
+
+
+def test_converting_overwrites_only_when_told_and_tells_what_is_odd(clip, tmp_path, capfd):
+    out = tmp_path / "a.json"
+    out.write_text('[{"jawOpen": 0.1, "nostrils": 1}, {"jawOpen": 0.2}]')
+    before = out.read_bytes()
+    assert run("convert", clip, out) == cli.FAILED
+    assert "--overwrite" in capfd.readouterr().err
+    assert out.read_bytes() == before
+    assert run("convert", out, tmp_path / "b.csv") == cli.OK
+    printed = capfd.readouterr()
+    assert "nostrils" in printed.err
+    assert printed.out.count("\n") == 1
+    assert run("convert", clip, out, "--overwrite") == cli.OK
+    assert out.read_bytes() != before
+
+
+def test_converting_needs_neither_blender_nor_pytorch(clip, tmp_path):
+    code = (
+        "import sys; from blender_demo import cli; status = cli.main(sys.argv[1:]);"
+        "sys.exit(status or bool({'bpy', 'torch'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, "convert", str(clip), str(tmp_path / "a.csv")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == cli.OK, done.stderr
+
+
 def test_a_dry_run_tells_and_writes_nothing(clip, tmp_path, capfd):
     assert run("bake", clip, "--head", "--dry-run", "--target", "new", "--start-frame", 11, "--json") == cli.OK
     found = lines(capfd.readouterr().out)[-1]["findings"]
@@ -282,6 +325,10 @@ def test_a_file_is_overwritten_only_when_told(clip, tmp_path, capsys):
         (["bake", "a.npz", "--out", "a.blend"], "--head"),
         (["bake", "a.npz", "--out", "a.blend", "--head", "--object", "Head"], "not allowed"),
         (["bake", "a.npz", "--out", "a.blend", "--head", "--fps", "0"], "--fps must be"),
+        (["convert", "a.npz"], "OUT"),
+        (["convert", "a.npz", "a.fbx"], "The endings are .npz (motion clip), .csv"),
+        (["convert", "a.bvh", "a.csv"], "a.bvh does not end like a motion file"),
+        (["convert", "a.npz", "a.csv", "--fps", "0"], "--fps must be"),
         (["bake", "a.npz", "--head"], "--dry-run"),
         (["bake", "a.npz", "--head", "--dry-run", "--step", "-1"], "step must lie between"),
         (["bake", "a.npz", "--head", "--dry-run", "--target", "moon"], "--target"),

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What buttons do: thin operators over `scene` and the worker.
 
-`CLASSES`, `session.SESSION` and `take.settings_of` may be imported from outside.
+`CLASSES`, `MENUS`, `session.SESSION` and `take.settings_of` may be imported from outside.
 """
 
 from typing import Final
 
-from . import bake, check, doctor, generate, given, head, set_up_environment
+from . import bake, check, doctor, generate, given, head, motion_files, set_up_environment
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "MENUS"]
 
 CLASSES: Final = (
     *generate.CLASSES,
     *given.CLASSES,
     *bake.CLASSES,
+    *motion_files.CLASSES,
     *check.CLASSES,
     *head.CLASSES,
     *doctor.CLASSES,
     *set_up_environment.CLASSES,
 )
+MENUS: Final = motion_files.MENUS

@@ -12,6 +12,7 @@ import bpy
 from .. import compat
 from ..backend.errors import AudioError, BakeError, ClipError, RigError, WorkerError
 from ..backend.motion.clip import MotionClip
+from ..backend.motion.formats import read_motion
 from ..backend.settings import GenerationSettings
 from ..backend.worker.client import GenerationJob
 from ..preferences import PACKAGE, preferences, worker_python
@@ -162,7 +163,7 @@ def _kept_take(scene: Any) -> tuple[MotionClip | None, BakeOptions]:
     path = Path(bpy.path.abspath(settings.clip_path))
     name = settings.clip_take or bpy.path.clean_name(path.stem) or "take"
     options = settings.bake_options(name, settings.clip_start_frame)
-    return (_as_heard(MotionClip.load(path), settings.clip_speed) if settings.clip_path else None), options
+    return (_as_heard(read_motion(path), settings.clip_speed) if settings.clip_path else None), options
 
 
 def check_picked(scene: Any) -> list[Finding]:

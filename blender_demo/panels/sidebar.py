@@ -203,6 +203,9 @@ class DEMO_PT_take(_DemoPanel, bpy.types.Panel):
         settings = settings_of(context.scene)
         column = layout.column()
         column.prop(settings, "clip_path", text="")
+        row = column.row(align=True)
+        row.operator("demo.import_motion", text="Import", icon="IMPORT")
+        row.operator("demo.export_motion", text="Export", icon="EXPORT")
         if settings.clip_summary:
             _paragraph(column, context, settings.clip_summary, "INFO")
         row = column.row(align=True)

@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.motion.clip import MotionClip
-from ..backend.motion.factors import ARKIT_NAMES, FACTORS, LIMITS, eye_look_from_gaze, gaze_from_eye_look
+from ..backend.motion.factors import ARKIT_NAMES, FACTOR_OF, LIMITS, eye_look_from_gaze, gaze_from_eye_look
 from ..backend.motion.resample import closures, openings, resample
 from .bake_options import BakeOptions
 
-__all__ = ["EYE_LOOK", "FACTOR_OF", "condition"]
-
-FACTOR_OF: Final = {channel: factor.name for factor in FACTORS for channel in factor.channels}
-"""The factor that each channel belongs to."""
+__all__ = ["EYE_LOOK", "condition"]
 
 EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
 """Channels of the gaze on characters whose eyes do not turn, in channel order."""

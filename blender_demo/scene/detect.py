@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work out a RigProfile from the names and the geometry of a character."""
+"""Work out a RigProfile from the names and the geometry of a character.
 
-import tomllib
-from functools import cache
-from pathlib import Path
-from typing import Any, Final
+Shape keys are told by their names, else by what they move; what turns, by names, places and skin. Nothing is silent:
+each channel is carried, with how it was found and how sure that is, or has a reason why it is not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import bpy
 import numpy as np
@@ -12,196 +14,26 @@ from numpy.typing import NDArray
 
 from ..backend.errors import RigError
 from ..backend.motion.factors import ARKIT_NAMES, CHANNELS
-from .character import Character, find_character, rest_matrix, rig_bones, shape_keys
-from .face_frame import face_frame, rotation_of
-from .key_names import match_names, plain
-from .rig_profile import KeyBinding, RigProfile, Role, RotationBinding
+from .character import Character, find_character, rest_matrix, rig_bones
+from .face_frame import face_frame, rotation_of, usual_frame
+from .face_points import KeyedMesh, read_mesh
+from .key_bindings import bind_by_name, bind_by_shape, key_names, without_doubles
+from .rig_profile import ROLE_CHANNELS, KeyBinding, RigProfile, RotationBinding
+from .turning import FacePlace, Found, Turning, deformed_vertices, find_turning
 
-__all__ = ["EYE_LOOK_PROPERTY", "detect", "detect_character"]
+__all__ = ["detect", "detect_character"]
 
-EYE_LOOK_PROPERTY: Final = "demo_eye_look"
-"""Custom property of a mesh object: "lids" says that its eyeLook keys move only the lids, so go with turning eyes."""
-
-NECK_SHARE: Final = 0.4
-"""Part of a head turn that the neck takes where there is one; the usual split of animators is 40 to 60."""
-
-_EYE_LOOK: Final = tuple(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
+_EYE_LOOK: Final = frozenset(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
+_MOUTH: Final = ("mouthFunnel", "mouthPucker", "mouthClose", "jawOpen")
 _TRANSLATION_REASON: Final = "Head translation is left out: moving the head bone would tear it from the neck."
-_POSE_BY_CONSTRAINT: Final = {
-    "COPY_ROTATION",
-    "COPY_TRANSFORMS",
-    "DAMPED_TRACK",
-    "TRACK_TO",
-    "LOCKED_TRACK",
-    "ARMATURE",
-}
+_MANY: Final = 3
+"""Names that are listed in a sentence."""
 
+_SAME_SKIN: Final = 0.2
+"""Part of a key's motion on the skin of a bone from which the two would move the same thing twice."""
 
-@cache
-def _bone_names() -> dict[str, tuple[str, ...]]:
-    with (Path(__file__).parent / "bone_names.toml").open("rb") as stream:
-        return {role: tuple(plain(name) for name in names) for role, names in tomllib.load(stream).items()}
-
-
-def _find_named(candidates: dict[str, Any], role: str) -> str | None:
-    """The candidate that carries a role by its name: whole names first, then names that end so."""
-    by_plain: dict[str, str] = {}
-    for name in candidates:
-        by_plain.setdefault(plain(name), name)
-    for wanted in _bone_names()[role]:
-        if wanted in by_plain:
-            return by_plain[wanted]
-    endings = [
-        (len(found), name)
-        for found, name in by_plain.items()
-        if any(found.endswith(w) for w in _bone_names()[role] if len(w) > 3)
-    ]
-    return min(endings)[1] if endings else None
-
-
-def _free_bones(armature: bpy.types.Object) -> dict[str, Any]:
-    """Bones whose rotation is theirs to set: no constraint writes it."""
-    pose: Any = armature.pose
-    return {
-        bone.name: bone
-        for bone in pose.bones
-        if not any(c.type in _POSE_BY_CONSTRAINT and not c.mute for c in bone.constraints)
-    }
-
-
-def _bone_frame(armature: bpy.types.Object, bone: str, frame: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The head frame in a bone's rest space."""
-    rest = rotation_of(rest_matrix(armature)) @ rotation_of(rig_bones(armature)[bone].matrix_local)
-    return rest.T @ frame
-
-
-def _object_frame(obj: bpy.types.Object, frame: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The head frame in the space in which an object's own rotation acts."""
-    above = rest_matrix(obj) @ obj.matrix_basis.inverted_safe()
-    return rotation_of(above).T @ frame
-
-
-def _binding(obj: bpy.types.Object, bone: str, role: Role, share: float, frame: NDArray[np.float64]) -> RotationBinding:
-    local = _bone_frame(obj, bone, frame) if bone else _object_frame(obj, frame)
-    return RotationBinding(obj.name, bone, role, share, tuple(round(float(v), 7) for v in local.reshape(-1)))
-
-
-def _eyes(character: Character) -> dict[str, tuple[bpy.types.Object, str, NDArray[np.float64]]]:
-    """For "left" and "right" the object and bone (empty for an object alone) that turn, and their place at rest."""
-    found: dict[str, tuple[bpy.types.Object, str, NDArray[np.float64]]] = {}
-    armature = character.armature
-    bones = _free_bones(armature) if armature else {}
-    loose = {
-        part.name: part
-        for part in character.parts
-        if part.type in {"MESH", "EMPTY"} and part != character.root and part not in character.meshes
-    }
-    for side in ("left", "right"):
-        bone = _find_named(bones, f"eye_{side}")
-        if armature is not None and bone is not None:
-            position = rest_matrix(armature) @ rig_bones(armature)[bone].head_local
-            found[side] = (armature, bone, np.array(position))
-        elif (name := _find_named(loose, f"eye_{side}")) is not None and not _deformed(loose[name]):
-            found[side] = (loose[name], "", np.array(rest_matrix(loose[name]).translation))
-    return found if len(found) == 2 else {}
-
-
-def _deformed(obj: bpy.types.Object) -> bool:
-    """Whether an armature deforms the object, so that its own rotation is not what turns it."""
-    return any(modifier.type == "ARMATURE" for modifier in obj.modifiers)
-
-
-def _head(character: Character, frame: NDArray[np.float64]) -> list[RotationBinding]:
-    """What turns with the head: head and neck bones, or a head-only object as a whole."""
-    if character.armature is None:
-        root = character.root
-        return [_binding(root, "", "head", 1.0, frame)] if _is_head_only(character, frame) else []
-    bones = _free_bones(character.armature)
-    head, neck = _find_named(bones, "head"), _find_named(bones, "neck")
-    if head is None:
-        return []
-    if neck is None or bones[neck] not in bones[head].parent_recursive:
-        return [_binding(character.armature, head, "head", 1.0, frame)]
-    return [
-        _binding(character.armature, neck, "neck", NECK_SHARE, frame),
-        _binding(character.armature, head, "head", 1.0 - NECK_SHARE, frame),
-    ]
-
-
-def _is_head_only(character: Character, frame: NDArray[np.float64]) -> bool:
-    """Whether the face is most of what there is, so that turning the whole object turns a head and not a body."""
-    mesh = character.meshes[0]
-    basis = shape_keys(mesh).reference_key.data
-    base = np.empty(3 * len(basis), np.float32)
-    basis.foreach_get("co", base)
-    moved = np.zeros(len(basis), bool)
-    values = np.empty_like(base)
-    for block in shape_keys(mesh).key_blocks:
-        block.data.foreach_get("co", values)
-        moved |= np.abs(values - base).reshape(-1, 3).max(axis=1) > 1e-6
-    height = base.reshape(-1, 3) @ (rotation_of(rest_matrix(mesh)).T @ frame[:, 1]).astype(np.float32)
-    return bool(moved.any() and np.ptp(height[moved]) > 0.25 * np.ptp(height))
-
-
-def _keys(character: Character, eyes_turn: bool) -> list[KeyBinding]:
-    """The shape keys of all meshes that are named like a channel; eyeLook only where nothing else turns the eyes."""
-    bindings: list[KeyBinding] = []
-    done = set()
-    for mesh in character.meshes:
-        keys = shape_keys(mesh)
-        if keys.session_uid in done:
-            continue
-        done.add(keys.session_uid)
-        lids_only = mesh.get(EYE_LOOK_PROPERTY) == "lids"
-        for channel, key in match_names(_key_names(mesh)).items():
-            if channel not in _EYE_LOOK or not eyes_turn or lids_only:
-                bindings.append(KeyBinding(mesh.name, key, {channel: 1.0}))
-    return bindings
-
-
-def _reason(channel: str, character: Character) -> str:
-    """Why nothing carries a channel, in an artist's words."""
-    if channel in ("headX", "headY", "headZ"):
-        return _TRANSLATION_REASON
-    if channel.startswith("head"):
-        return "No bone is named like a head, so the head does not turn."
-    if channel.startswith("gaze"):
-        return "There are neither eyes that turn nor eyeLook shape keys."
-    meshes = ", ".join(f"'{mesh.name}'" for mesh in character.meshes)
-    return f"No shape key of {meshes} is named like {channel}."
-
-
-def detect_character(character: Character) -> RigProfile:
-    """The profile of a character. Raises RigError where nothing of it can be driven."""
-    eyes = _eyes(character)
-    keys = _keys(character, bool(eyes))
-    if not keys:
-        others = sum(len(_key_names(mesh)) for mesh in character.meshes)
-        what = f"none of its {others} shape keys has an ARKit name" if others else "it has no shape keys"
-        raise RigError(
-            f"The face of '{character.name}' cannot be animated: {what}. "
-            "Give its face mesh ARKit shape keys such as jawOpen."
-        )
-    frame, told = face_frame(character, {side: position for side, (_, _, position) in eyes.items()})
-    notes = [] if told else ["Neither eyes nor mouth were found, so the character is taken to face -Y."]
-    bound = {binding.object for binding in keys if binding.channel in _EYE_LOOK}
-    resting = [
-        m.name for m in character.meshes if m.name not in bound and set(match_names(_key_names(m))) & set(_EYE_LOOK)
-    ]
-    if resting:
-        notes.append(
-            f"The gaze turns the eyes themselves, so the eyeLook keys of {', '.join(resting)} rest. If they move only "
-            f"lids, give the object the custom property {EYE_LOOK_PROPERTY} = 'lids'."
-        )
-    rotations = [*_head(character, frame), *(_binding(obj, bone, "eye", 1.0, frame) for obj, bone, _ in eyes.values())]
-    carried = RigProfile(tuple(keys), tuple(rotations)).carried
-    missing = {channel: _reason(channel, character) for channel in CHANNELS if channel not in carried}
-    return RigProfile(tuple(keys), tuple(rotations), missing=missing, notes=tuple(notes))
-
-
-def _key_names(mesh: bpy.types.Object) -> list[str]:
-    """Names of a mesh's shape keys, the basis left out."""
-    return [block.name for block in shape_keys(mesh).key_blocks[1:]]
+_FULL_HOLD: Final = 0.8
+"""Skin weight from which a bone turns an eyeball, and does not bend it."""
 
 
 def detect(objects: list[bpy.types.Object]) -> RigProfile:
@@ -209,3 +41,156 @@ def detect(objects: list[bpy.types.Object]) -> RigProfile:
     if not objects:
         raise RigError("Pick a character first.")
     return detect_character(find_character(objects[0]))
+
+
+def detect_character(character: Character) -> RigProfile:
+    """The profile of a character. Raises RigError where nothing of its face can be driven."""
+    named = bind_by_name(character)
+    read = {mesh.name: read_mesh(mesh, _landmark_keys(mesh, named)) for mesh in character.meshes}
+    eyes = find_turning(character, _place(named, read, None)) if character.armature or named else None
+    frame = _told_frame(character, named, read, eyes)
+    shaped = bind_by_shape(character, named, frame)
+    bindings = without_doubles([*named, *shaped.bindings])
+    frame, notes = (frame if frame is not None else shaped.frame), []
+    if frame is None:
+        frame = usual_frame(character)
+        notes.append("Neither eyes nor mouth were found, so the character is taken to face -Y.")
+    read = {mesh.name: read_mesh(mesh, {b.key for b in bindings if b.object == mesh.name}) for mesh in character.meshes}
+    found = find_turning(character, _place(bindings, read, frame))
+    turnings = _without_jaw(found.turnings, bindings, read, notes)
+    turnings, keys = _without_double_gaze(turnings, bindings, read, notes)
+    order = list(ROLE_CHANNELS)
+    rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: order.index(t.role)))
+    if not keys and not any(binding.role == "jaw" for binding in rotations):
+        raise RigError(_refusal(character, rotations))
+    carried = RigProfile(keys, rotations).carried
+    missing = {name: _reason(name, character, found.missing) for name in CHANNELS if name not in carried}
+    return RigProfile(keys, rotations, missing=missing, notes=(*notes, *found.notes))
+
+
+def _landmark_keys(mesh: bpy.types.Object, bindings: Iterable[KeyBinding]) -> set[str]:
+    """The keys that tell where eyes and mouth are."""
+    return {b.key for b in bindings if b.object == mesh.name and b.carried & {"eyeBlinkLeft", "eyeBlinkRight", *_MOUTH}}
+
+
+def _centers(
+    bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], *channels: str
+) -> NDArray[np.float64] | None:
+    """The middle (3,) of what the first key moves that stands for one of the channels alone, else in a mixture."""
+    for channel in channels:
+        for binding in sorted((b for b in bindings if channel in b.carried), key=lambda b: len(b.channels)):
+            keyed = read.get(binding.object)
+            center = keyed.center_of(binding.key) if keyed is not None and binding.key in keyed.names else None
+            if center is not None and (len(binding.channels) == 1 or channel in _MOUTH):
+                return center
+    return None
+
+
+def _place(
+    bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], frame: NDArray[np.float64] | None
+) -> FacePlace:
+    """Where the face is, as far as keys tell."""
+    return FacePlace(
+        _centers(bindings, read, *_MOUTH), _centers(bindings, read, "eyeBlinkLeft"),
+        _centers(bindings, read, "eyeBlinkRight"), frame, {name: keyed.vertices for name, keyed in read.items()},
+    )  # fmt: skip
+
+
+def _told_frame(
+    character: Character, named: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], found: Found | None
+) -> NDArray[np.float64] | None:
+    """The head frame as eyes that were found by name, and keys of lids and mouth that were, tell it; or None."""
+    eyes = {t.side: t.position for t in found.turnings if t.role == "eye" and t.source == "name"} if found else {}
+    left, right = (
+        eyes[side] if side in eyes else _centers(named, read, f"eyeBlink{side.title()}") for side in ("left", "right")
+    )
+    return face_frame(character, left, right, _centers(named, read, *_MOUTH))
+
+
+def _rotation(turning: Turning, frame: NDArray[np.float64]) -> RotationBinding:
+    """A binding with the head frame in the space in which the bone or object turns."""
+    thing = turning.object
+    if turning.bone:
+        rest = rotation_of(rest_matrix(thing)) @ rotation_of(rig_bones(thing)[turning.bone].matrix_local)
+    else:
+        rest = rotation_of(rest_matrix(thing) @ thing.matrix_basis.inverted_safe())
+    local = tuple(round(float(value), 7) for value in (rest.T @ frame).reshape(-1))
+    return RotationBinding(
+        thing.name, turning.bone, turning.role, turning.share, local, turning.source, turning.confidence
+    )
+
+
+def _without_jaw(
+    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], notes: list[str]
+) -> list[Turning]:
+    """What turns, without a jaw bone that deforms skin which keys open as well."""
+    opening = [binding for binding in bindings if "jawOpen" in binding.carried]
+    kept = []
+    for turning in turnings:
+        if turning.role == "jaw" and any(_share(turning, read[b.object], b.key) > _SAME_SKIN for b in opening):
+            notes.append(f"Shape keys open the mouth, so the bone '{turning.bone or turning.object.name}' rests.")
+        else:
+            kept.append(turning)
+    return kept
+
+
+def _share(turning: Turning, keyed: KeyedMesh, key: str) -> float:
+    """The part of a key's motion that happens to skin of a bone, or to an object, that turns."""
+    if not turning.bone:
+        return float(turning.object == keyed.object)
+    if keyed.object.find_armature() != turning.object:
+        return 0.0
+    return float(deformed_vertices(keyed.object, turning.object, turning.bone)[keyed.vertices] @ keyed.energy_of(key))
+
+
+def _without_double_gaze(
+    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], notes: list[str]
+) -> tuple[list[Turning], tuple[KeyBinding, ...]]:
+    """What turns, and the keys, of which only one turns an eyeball: the bone or object, unless it turns it by half.
+
+    Keys that move nothing but lids stay.
+    """
+    eyes = [turning for turning in turnings if turning.role == "eye"]
+    looking = [binding for binding in bindings if set(binding.channels) <= _EYE_LOOK]
+    doubled = {b.object for b in looking if any(_share(eye, read[b.object], b.key) > _SAME_SKIN for eye in eyes)}
+    if not doubled:
+        return list(turnings), tuple(bindings)
+    if max(_hold(eye, read[name].object) for eye in eyes for name in doubled) < _FULL_HOLD:
+        notes.append("The eye bones hold their eyes only by half, so they rest and the eyeLook keys turn the eyes.")
+        return [turning for turning in turnings if turning not in eyes], tuple(bindings)
+    notes.append(f"The gaze turns the eyes themselves, so the eyeLook keys of {', '.join(sorted(doubled))} rest.")
+    return list(turnings), tuple(b for b in bindings if not (b in looking and b.object in doubled))
+
+
+def _hold(eye: Turning, mesh: bpy.types.Object) -> float:
+    """How fast an eye bone holds the skin that it holds most."""
+    return float(deformed_vertices(mesh, eye.object, eye.bone).max(initial=0.0)) if eye.bone else 1.0
+
+
+def _refusal(character: Character, rotations: Sequence[RotationBinding]) -> str:
+    """Why nothing of a face can be animated, and what to do."""
+    names = [name for mesh in character.meshes for name in key_names(mesh)]
+    listed = ", ".join(f"'{name}'" for name in names[:_MANY]) + (" ..." if len(names) > _MANY else "")
+    what = (
+        f"none of its {len(names)} shape keys ({listed}) is named like, or moves, a part of a face"
+        if names else "it has no shape keys and no jaw bone"
+    )  # fmt: skip
+    turns = {"head": "head", "neck": "head", "eye": "eyes"}
+    also = " and ".join(dict.fromkeys(turns[binding.role] for binding in rotations if binding.role in turns))
+    return (
+        f"The face of '{character.name}' cannot be animated: {what}. Give its face mesh shape keys, ARKit ones such "
+        f"as jawOpen or mouth shapes such as A, I, U, E, O, or its armature a jaw bone."
+        + (f" Only its {also} could turn." if also else "")
+    )
+
+
+def _reason(channel: str, character: Character, reasons: Mapping[str, str]) -> str:
+    """Why nothing carries a channel, in an artist's words."""
+    if channel in ("headX", "headY", "headZ"):
+        return _TRANSLATION_REASON
+    if channel in ROLE_CHANNELS["head"]:
+        return reasons.get("head", "Nothing turns the head.")
+    if channel.startswith("gaze"):
+        return "There are no eyeLook shape keys, and no eyes turn: " + reasons.get("eyes", "none were found.")
+    meshes = ", ".join(f"'{mesh.name}'" for mesh in character.meshes) or "the character"
+    return f"No shape key of {meshes} is named like {channel}, or moves like it."

@@ -4,18 +4,16 @@
 The frame is that of `backend.motion.factors`: x to the character's left, y up, z forward, columns of a (3, 3) rotation.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
-import bpy
 import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from .character import Character, rest_matrix, shape_keys
-from .key_names import match_names
+from .character import Character, rest_matrix
+from .face_points import KeyedMesh
 
-__all__ = ["UPRIGHT", "face_frame", "rotation_of"]
+__all__ = ["UPRIGHT", "face_frame", "frames_from_normals", "rotation_of", "usual_frame"]
 
 UPRIGHT: Final = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """Blender's custom: a character faces -Y and stands along +Z."""
@@ -26,8 +24,8 @@ _SNAP_UP_RAD: Final = np.radians(30.0)
 _SNAP_LEFT_RAD: Final = np.radians(10.0)
 """The two sides of a face are not quite alike."""
 
-_EYE_KEYS: Final = {"left": "eyeBlinkLeft", "right": "eyeBlinkRight"}
-_MOUTH_KEYS: Final = ("mouthFunnel", "mouthPucker", "mouthClose", "jawOpen")
+_SNAP_FORWARD_RAD: Final = np.radians(40.0)
+"""The mean of the skin's normals leans; the closest axis of scene or rig across the body is truer."""
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -39,30 +37,6 @@ def rotation_of(matrix: Matrix) -> NDArray[np.float64]:
     return np.array(matrix.to_3x3().normalized().to_quaternion().to_matrix())
 
 
-def _moved_center(mesh: bpy.types.Object, key: str) -> NDArray[np.float64] | None:
-    """Center of what a shape key moves, by how far, in world space at rest; None for a key that moves nothing."""
-    block = shape_keys(mesh).key_blocks[key]
-    moved, base = (np.empty(3 * len(block.data), np.float32) for _ in range(2))
-    block.data.foreach_get("co", moved)
-    block.relative_key.data.foreach_get("co", base)
-    weights = np.sum((moved - base).reshape(-1, 3) ** 2, axis=1)
-    if weights.sum() < 1e-12:
-        return None
-    center = np.average(base.reshape(-1, 3), axis=0, weights=weights)
-    matrix = np.array(rest_matrix(mesh))
-    return matrix[:3, :3] @ center + matrix[:3, 3]
-
-
-def _key_center(character: Character, channels: tuple[str, ...]) -> NDArray[np.float64] | None:
-    for mesh in character.meshes:
-        names = match_names([block.name for block in shape_keys(mesh).key_blocks])
-        for channel in channels:
-            center = _moved_center(mesh, names[channel]) if channel in names else None
-            if center is not None:
-                return center
-    return None
-
-
 def _nearest_axis(
     direction: NDArray[np.float64], frames: list[NDArray[np.float64]], within_rad: float
 ) -> NDArray[np.float64]:
@@ -72,24 +46,51 @@ def _nearest_axis(
     return axes[np.argmax(cosines)] if cosines.max() > np.cos(within_rad) else direction
 
 
-def face_frame(character: Character, eyes: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], bool]:
-    """The head frame in world space at rest, (3, 3), and whether the face told it; else Blender's custom is assumed.
-
-    eyes: world positions (3,) of the eyes under "left" and "right", where bones or objects tell them.
-    """
-    frames = [np.eye(3), rotation_of(rest_matrix(character.root))]
+def face_frame(
+    character: Character,
+    left: NDArray[np.float64] | None,
+    right: NDArray[np.float64] | None,
+    mouth: NDArray[np.float64] | None,
+) -> NDArray[np.float64] | None:
+    """The head frame in world space at rest, (3, 3), from the places (3,) of eyes and mouth; None without the eyes."""
+    frames = _custom_frames(character)
     custom = frames[1] @ UPRIGHT
-    left, right = (
-        eyes[side] if side in eyes else _key_center(character, (_EYE_KEYS[side],)) for side in ("left", "right")
-    )
     if left is None or right is None or np.linalg.norm(left - right) < 1e-9:
-        return custom, False
+        return None
     x = _nearest_axis(_unit(left - right), frames, _SNAP_LEFT_RAD)
-    mouth = _key_center(character, _MOUTH_KEYS)
     upward = custom[:, 1] if mouth is None else 0.5 * (left + right) - mouth
     upward = upward - x * (upward @ x)
     if np.linalg.norm(upward) < 1e-9:
-        return custom, False
+        return None
     y = _nearest_axis(_unit(upward), frames, _SNAP_UP_RAD)
     y = _unit(y - x * (y @ x))
-    return np.stack([x, y, np.cross(x, y)], axis=1), True
+    return np.stack([x, y, np.cross(x, y)], axis=1)
+
+
+def usual_frame(character: Character) -> NDArray[np.float64]:
+    """The head frame (3, 3) of a character that stands and faces as is the custom in Blender."""
+    return _custom_frames(character)[1] @ UPRIGHT
+
+
+def frames_from_normals(keyed: KeyedMesh, character: Character) -> list[NDArray[np.float64]]:
+    """Head frames (3, 3) that a face may have whose skin looks as the normals say: upright first, then lying."""
+    motion = np.linalg.norm(keyed.deltas, axis=2).max(axis=0, initial=0.0)
+    forward = (keyed.normals * motion[:, None]).sum(axis=0).astype(np.float64)
+    frames = _custom_frames(character)
+    custom = frames[1] @ UPRIGHT
+    made = []
+    for up in (np.array([0.0, 0.0, 1.0]), custom[:, 1], *np.eye(3)[:2], *-np.eye(3)):
+        across = forward - up * (forward @ up)
+        if np.linalg.norm(across) < 0.3 * max(float(np.linalg.norm(forward)), 1e-9):
+            continue
+        z = _nearest_axis(_unit(across), frames, _SNAP_FORWARD_RAD)
+        z = _unit(z - up * (z @ up))
+        frame = np.stack([np.cross(up, z), up, z], axis=1)
+        if not any(np.allclose(frame, known, atol=1e-3) for known in made):
+            made.append(frame)
+    return made or [custom]
+
+
+def _custom_frames(character: Character) -> list[NDArray[np.float64]]:
+    """The axes of the scene and of the character's root, columns of (3, 3)."""
+    return [np.eye(3), rotation_of(rest_matrix(character.root))]

@@ -2,8 +2,7 @@
 """The project's own character in a scene: keyed meshes, a small rig, materials, and a stage to show it on.
 
 The face looks along -Y. The mesh `DEMO Head` carries the 52 ARKit keys under their own names. The eyeballs are turned
-by the bones eye.L and eye.R, so the eyeLook keys move only the lids; the mesh says so with the property
-`demo_eye_look = "lids"`, and whoever drives it gives the gaze to the bones and the eyeLook weights to the keys.
+by the bones eye.L and eye.R, so the eyeLook keys move only the lids.
 """
 
 from collections.abc import Mapping
@@ -82,7 +81,6 @@ def add_head(scene: bpy.types.Scene) -> HeadObjects:
     keyed = model.vertices_of(*KEYED_PARTS)
     face = _add_part(scene, "DEMO Head", model, keyed)
     _add_keys(face, model, keyed)
-    face["demo_eye_look"] = "lids"
     _bind(face, armature, _neck_weights(model.vertices[keyed]))
 
     meshes = [face]

@@ -11,13 +11,20 @@ from numpy.typing import NDArray
 
 from ..backend.errors import BakeError
 from ..backend.motion.clip import MotionClip
+from ..backend.motion.factors import LIMITS
 from . import rotations
 from .bake_options import BakeOptions
 from .character import Character, shape_keys
-from .conditioning import FACTOR_OF
-from .rig_profile import RigProfile, RotationBinding
+from .key_values import factor_of, shown
+from .rig_profile import RigProfile, Role, RotationBinding
 
 __all__ = ["Plan", "Samples", "make_plan", "rotation_property"]
+
+Channels = dict[str, NDArray[np.float32]]
+
+JAW_OPEN_RAD: Final = 0.46
+JAW_ASIDE_RAD: Final = 0.10
+"""Turn of a jaw bone for jawOpen and for jawLeft or jawRight at 1: what the lower teeth of the own head turn."""
 
 _ROTATION_TOLERANCE: Final = 0.25
 """Key tolerance of rotations over that of shape keys: a quarter of 0.002 in a quaternion is 0.06 degrees."""
@@ -52,35 +59,26 @@ def make_plan(
     """
     plan: Plan = defaultdict(list)
     warnings: list[str] = []
-    values = {name: clip[name] for name in clip.names}
-    for binding in profile.keys:
+    values = _with_gains({name: clip[name] for name in clip.names}, profile)
+    included = [binding for binding in profile.keys if _included(options, factor_of(binding))]
+    for binding, amount in zip(included, shown(included, values), strict=True):
         mesh = _part(character, binding.object)
-        factor = FACTOR_OF[binding.channel]
-        if binding.channel not in values or not _included(options, factor):
+        block = _key_block(mesh, binding.key)
+        keys, path = shape_keys(mesh), block.path_from_id("value")
+        if amount is None:
             continue
-        keys = shape_keys(mesh)
-        block = keys.key_blocks.get(binding.key) if keys is not None else None
-        if block is None:
-            raise BakeError(f"'{mesh.name}' has no shape key '{binding.key}' any more. Detect the character again.")
-        path = block.path_from_id("value")
         if _is_driven(keys, path):
             warnings.append(f"'{binding.key}' of '{mesh.name}' follows a driver and was left alone.")
             continue
         if block.mute:
             warnings.append(f"The shape key '{binding.key}' of '{mesh.name}' is muted, so it will not show.")
-        weights = np.clip(binding.offset + binding.gain * values[binding.channel], block.slider_min, block.slider_max)
-        plan[keys, factor].append(Samples(path, 0, weights.astype(np.float64), options.tolerance))
+        weights = np.clip(binding.offset + binding.gain * amount, block.slider_min, block.slider_max)
+        plan[keys, factor_of(binding)].append(Samples(path, 0, weights, options.tolerance))
     for binding in profile.rotations:
-        factor, names = (
-            ("eyes", ("gazeYaw", "gazePitch", None))
-            if binding.role == "eye"
-            else ("pose", ("headYaw", "headPitch", "headRoll"))
-        )
-        if names[0] not in values or not _included(options, factor):
+        factor, angles = _turn(binding.role, values, len(clip))
+        if angles is None or not _included(options, factor):
             continue
         obj = _part(character, binding.object)
-        zero = np.zeros(len(clip), np.float32)
-        angles = rotations.from_angles(*(values.get(name, zero) if name else zero for name in names))
         samples = _rotation_samples(obj, binding, angles, options.tolerance)
         driven = [s for s in samples if _is_driven(obj, s.path)]
         if driven:
@@ -90,8 +88,45 @@ def make_plan(
     return dict(plan), warnings
 
 
+def _turn(role: Role, values: Channels, frames: int) -> tuple[str, NDArray[np.float64] | None]:
+    """The factor of what turns, and its rotations (T, 4) in the head frame; None where no channel tells them."""
+    zero = np.zeros(frames)
+    if role == "jaw":
+        if "jawOpen" not in values:
+            return "lip", None
+        aside = values.get("jawRight", zero) - values.get("jawLeft", zero)
+        return "lip", rotations.from_angles(JAW_ASIDE_RAD * aside, JAW_OPEN_RAD * values["jawOpen"], zero)
+    factor, names = (
+        ("eyes", ("gazeYaw", "gazePitch")) if role == "eye" else ("pose", ("headYaw", "headPitch", "headRoll"))
+    )
+    if names[0] not in values:
+        return factor, None
+    angles = [values.get(name, zero) for name in names]
+    return factor, rotations.from_angles(*angles, *[zero] * (3 - len(angles)))
+
+
+def _key_block(mesh: bpy.types.Object, name: str) -> bpy.types.ShapeKey:
+    keys = shape_keys(mesh)
+    block = keys.key_blocks.get(name) if keys is not None else None
+    if block is None:
+        raise BakeError(f"'{mesh.name}' has no shape key '{name}' any more. Detect the character again.")
+    return block
+
+
 def _included(options: BakeOptions, factor: str) -> bool:
     return options.factor(factor).include
+
+
+def _with_gains(values: Channels, profile: RigProfile) -> Channels:
+    """The channels as strong as the profile wants each, within their limits; the jaw shuts where nothing else does."""
+    strong = {
+        name: np.clip(profile.gains[name] * track, *LIMITS[name]) if name in profile.gains else track
+        for name, track in values.items()
+    }
+    jaw_turns = any(binding.role == "jaw" for binding in profile.rotations)
+    if jaw_turns and "jawOpen" in strong and "mouthClose" not in profile.carried:
+        strong["jawOpen"] = np.clip(strong["jawOpen"] - strong.get("mouthClose", 0.0), 0.0, 1.0)
+    return strong
 
 
 def _part(character: Character, name: str) -> bpy.types.Object:

@@ -18,12 +18,13 @@ from .actions import REST, TRACK_PREFIX, active_paths, nla_paths, own_tracks
 from .character import Character, shape_keys
 from .conditioning import EYE_LOOK
 from .draft import scene_fps
-from .plan import rotation_property
+from .key_values import channels_of_keys, factor_of
+from .plan import JAW_ASIDE_RAD, JAW_OPEN_RAD, rotation_property
 from .rig_profile import KeyBinding, RigProfile, RotationBinding
 
 __all__ = ["KeyedTrack", "read_keys"]
 
-_ROLES: Final = {"pose": ("neck", "head"), "eyes": ("eye",)}
+_ROLES: Final = {"lip": ("jaw",), "pose": ("neck", "head"), "eyes": ("eye",)}
 """What turns with a factor; the neck before the head that it carries."""
 
 
@@ -95,6 +96,9 @@ def read_keys(
     with _without(takes if is_artists else beneath, scene):
         values = [np.stack(column) for column in zip(*_rows(sources, scene, frames), strict=True)]
     channels = _channels(list(zip(sources, values, strict=True)))
+    for name, gain in profile.gains.items():
+        if name in channels and gain > 0.0:
+            channels[name] = channels[name] / gain
     names = FACTORS[FACTOR_INDEX[factor]].channels
     columns = [np.clip(channels.get(name, np.zeros(count)), *LIMITS[name]) for name in names]
     return KeyedTrack(
@@ -103,9 +107,9 @@ def read_keys(
 
 
 def _sources(character: Character, profile: RigProfile, factor: str) -> list[_Source]:
-    """What carries a factor: one shape key for each channel, whichever meshes have it, and what turns."""
-    names = FACTORS[FACTOR_INDEX[factor]].channels
-    keys = {binding.channel: binding for binding in reversed(profile.keys) if binding.channel in names}.values()
+    """What carries a factor: one shape key for each thing shown, whichever meshes have it, and what turns."""
+    of_factor = [binding for binding in profile.keys if factor_of(binding) == factor]
+    keys = {tuple(sorted(binding.channels.items())): binding for binding in reversed(of_factor)}.values()
     if len({(b.object, b.key) for b in keys}) < len(keys) or any(b.gain == 0.0 for b in keys):
         raise RigError(f"A shape key of '{character.name}' stands for several channels, so it cannot be read back.")
     turning = [b for role in _ROLES.get(factor, ()) for b in profile.rotations if b.role == role]
@@ -157,17 +161,26 @@ def _rows(
 
 def _channels(read: Sequence[tuple[_Source, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
     """Channels (T,) by name from the values (T, n) of each source."""
-    channels: dict[str, NDArray[np.float64]] = {}
+    shown = [
+        (source.binding, (values[:, 0] - source.binding.offset) / source.binding.gain)
+        for source, values in read
+        if isinstance(source.binding, KeyBinding)
+    ]
+    channels = channels_of_keys([binding for binding, _ in shown], [amounts for _, amounts in shown])
     head, eyes = None, []
     for source, values in read:
         binding = source.binding
         if isinstance(binding, KeyBinding):
-            channels[binding.channel] = (values[:, 0] - binding.offset) / binding.gain
             continue
         turned = rotations.from_mode(values, source.mode)
         turned = rotations.conjugate_by(turned, np.array(binding.frame).reshape(3, 3).T)
         if binding.role == "eye":
             eyes.append(rotations.to_angles(turned))
+        elif binding.role == "jaw":
+            yaw, pitch, _ = rotations.to_angles(turned).T
+            aside = yaw / JAW_ASIDE_RAD
+            jaw = {"jawOpen": pitch / JAW_OPEN_RAD, "jawRight": aside.clip(0.0), "jawLeft": (-aside).clip(0.0)}
+            channels = {**jaw, **channels}
         else:
             head = turned if head is None else rotations.multiply(head, turned)
     if head is not None:

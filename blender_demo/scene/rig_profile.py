@@ -34,8 +34,8 @@ Source = Literal["name", "geometry", "artist"]
 """How a binding was found: by what a key or bone is called, by what it moves, or set by hand."""
 
 ROLE_CHANNELS: Final[dict[Role, tuple[str, ...]]] = {
-    "head": ("headYaw", "headPitch", "headRoll"),
     "neck": ("headYaw", "headPitch", "headRoll"),
+    "head": ("headYaw", "headPitch", "headRoll"),
     "eye": (*(name for name in ARKIT_NAMES if name.startswith("eyeLook")), "gazeYaw", "gazePitch"),
     "jaw": ("jawOpen", "jawLeft", "jawRight"),
 }
@@ -62,6 +62,7 @@ class KeyBinding:
     low, high: how much of the shape may be shown; low is -1 for a key that goes both ways. The key's own slider limits
         hold as well.
     source, confidence (0..1): how it was found, and how sure that is.
+    convention: of its name, as an artist calls it; empty where it was not told by name.
     """
 
     object: str
@@ -73,6 +74,7 @@ class KeyBinding:
     high: float = 1.0
     source: Source = "name"
     confidence: float = 1.0
+    convention: str = ""
 
     def __post_init__(self) -> None:
         what = f"'{self.key}'"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import ClipError
 from ..fcme.model import Fcme
-from ..motion.clip import MotionClip
 from ..motion.factors import CHANNELS, FACTORS, MODEL_FPS, channel_slice
+from ..motion.formats import read_motion
 from ..motion.resample import resample
 from ..settings import GenerationSettings
 from .sampler import Known
@@ -71,13 +71,9 @@ def load_given(settings: GenerationSettings, frames: int) -> GivenTracks | None:
 
 def _channels(path: str, factor: str = "") -> NDArray[np.float32]:
     """All channels (T, 60) of a take at the model's rate; those of other factors that it lacks are zero."""
-    clip = resample(MotionClip.load(Path(path)), MODEL_FPS)
+    clip = resample(read_motion(Path(path)), MODEL_FPS)
     wanted = FACTORS if not factor else [f for f in FACTORS if f.name == factor]
     missing = [name for f in wanted for name in f.channels if name not in clip.names]
     if missing:
         raise ClipError(f"{path} has no channel '{missing[0]}'. Give a take that holds the whole {factor or 'face'}.")
-    out = np.zeros((len(clip), len(CHANNELS)), np.float32)
-    for column, name in enumerate(CHANNELS):
-        if name in clip.names:
-            out[:, column] = clip[name]
-    return out
+    return clip.completed().channels

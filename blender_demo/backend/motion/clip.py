@@ -2,7 +2,6 @@
 """MotionClip: the one value that crosses from the model to Blender. Saved as one .npz, without pickle."""
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ClipError
-from .factors import CHANNELS, LATENT_DIM, channel_slice
+from .atomic import written_whole
+from .factors import CHANNEL_INDEX, CHANNELS, LATENT_DIM, channel_slice
 
 __all__ = ["CLIP_VERSION", "MotionClip"]
 
@@ -76,24 +76,25 @@ class MotionClip:
         """The same clip with other values (and so without latents), optionally at another rate."""
         return replace(self, channels=channels.astype(np.float32), fps=fps or self.fps, latents=None)
 
+    def completed(self) -> "MotionClip":
+        """The same clip with the full channel table: what it lacks is zero. Raises ClipError if it lacks everything."""
+        if self.names == CHANNELS:
+            return self
+        columns = {CHANNEL_INDEX[name]: column for column, name in enumerate(self.names) if name in CHANNEL_INDEX}
+        if not columns:
+            raise ClipError(f"A motion clip has none of the {len(CHANNELS)} channels of a face.")
+        channels = np.zeros((len(self), len(CHANNELS)), np.float32)
+        channels[:, list(columns)] = self.channels[:, list(columns.values())]
+        return replace(self, channels=channels, names=CHANNELS)
+
     def save(self, path: Path) -> None:
-        """Write the clip atomically: a reader sees the old file or the whole new one."""
-        path = Path(path)
+        """Write the clip atomically: a reader sees the old file or the whole new one. Raises ClipError."""
         header = {"fps": self.fps, "audio_hash": self.audio_hash, "settings": self.settings, "version": self.version}
         arrays = {"channels": self.channels, "names": np.array(self.names), "header": np.array(json.dumps(header))}
         if self.latents is not None:
             arrays["latents"] = self.latents
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as stream:
-                np.savez_compressed(stream, **arrays)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise ClipError(
-                f"Cannot write the motion clip {path}: {error.strerror or error}. Choose a folder you may write to."
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with written_whole(Path(path), "motion clip") as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "MotionClip":

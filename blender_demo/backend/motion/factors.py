@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ARKIT_NAMES", "CHANNELS", "CHANNEL_INDEX", "EYE_LOOK_PITCH_RAD", "EYE_LOOK_YAW_RAD", "FACTORS", "FACTOR_INDEX",
-    "LATENT_DIM", "LIMITS", "MODEL_FPS", "Factor", "channel_slice", "eye_look_from_gaze", "gaze_from_eye_look",
-    "latent_slice",
+    "FACTOR_OF", "LATENT_DIM", "LIMITS", "MODEL_FPS", "Factor", "channel_slice", "eye_look_from_gaze",
+    "gaze_from_eye_look", "latent_slice",
 ]
 
 MODEL_FPS: Final = 30.0
@@ -67,6 +67,9 @@ FACTORS: Final[tuple[Factor, ...]] = (
 FACTOR_INDEX: Final = {factor.name: i for i, factor in enumerate(FACTORS)}
 CHANNELS: Final = tuple(name for factor in FACTORS for name in factor.channels)
 CHANNEL_INDEX: Final = {name: i for i, name in enumerate(CHANNELS)}
+FACTOR_OF: Final = {name: factor.name for factor in FACTORS for name in factor.channels}
+"""The factor that each channel belongs to."""
+
 LATENT_DIM: Final = sum(factor.latent_dim for factor in FACTORS)
 
 _POSE_AND_GAZE: Final = {*FACTORS[FACTOR_INDEX["pose"]].channels, "gazeYaw", "gazePitch"}

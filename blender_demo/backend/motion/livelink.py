@@ -4,14 +4,17 @@
 A file has one row per captured frame: timecode, number of values, 52 ARKit weights (51 in early versions, without the
 tongue), then yaw, pitch and roll of the head and of each eye in radians. The channel table has the same units and
 signs, so that values are copied; gaze is the mean of the two eyes. What a clip has no channel for (timecodes, the
-eyes apart, the number of decimals) is kept in its settings under "live_link", and used again when it is written.
+eyes apart, the spelling of the columns, digits beyond single precision) is kept in its settings under "live_link", and
+used again when it is written. Columns that are no channel are told in the settings' "notes".
+
+Other programs write the same table with their own case and order of columns, quotation marks or `_L` for Left; where
+the decimal sign is a comma, spreadsheets put semicolons between the cells. All of that is read.
 
 Timecodes read `hh:mm:ss:ff.fff`, and `ff` counts sixtieths of a second whatever the camera's rate: a recording at 30
 frames per second takes every second number. The rate is therefore measured from the timecodes. Frames that the phone
 dropped, or in which it saw no face (a count of 0), are interpolated linearly; they are left out again when writing.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ClipError
+from .atomic import written_whole
 from .clip import MotionClip
+from .digits import lost_digits, restored
 from .factors import CHANNEL_INDEX, CHANNELS, channel_slice, gaze_from_eye_look
+from .spelling import plain
+from .timing import frame_places
 
-__all__ = ["read_live_link", "write_live_link"]
+__all__ = ["WEIGHT_COLUMNS", "read_live_link", "write_live_link"]
 
 
 def _eye(side: str) -> tuple[str, ...]:
@@ -35,7 +42,7 @@ def _mouth(*parts: str) -> tuple[str, ...]:
     return tuple(f"Mouth{part}{side}" for part in parts for side in ("Left", "Right"))
 
 
-_WEIGHTS: Final = (
+WEIGHT_COLUMNS: Final = (
     *_eye("Left"), *_eye("Right"),
     "JawForward", "JawRight", "JawLeft", "JawOpen",
     "MouthClose", "MouthFunnel", "MouthPucker", "MouthRight", "MouthLeft",
@@ -45,70 +52,76 @@ _WEIGHTS: Final = (
     "BrowDownLeft", "BrowDownRight", "BrowInnerUp", "BrowOuterUpLeft", "BrowOuterUpRight",
     "CheekPuff", "CheekSquintLeft", "CheekSquintRight", "NoseSneerLeft", "NoseSneerRight", "TongueOut",
 )  # fmt: skip
+"""The 52 ARKit weights in the order of the app."""
+
 _HEAD: Final = ("HeadYaw", "HeadPitch", "HeadRoll")
 _EYES: Final = tuple(f"{side}Eye{axis}" for side in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll"))
 _BOTH_EYES: Final = ([0, 3], [1, 4])
 """Columns of _EYES whose means are yaw and pitch of the gaze."""
 _GAZE: Final = [CHANNEL_INDEX["gazeYaw"], CHANNEL_INDEX["gazePitch"]]
-_COLUMNS: Final = ("Timecode", "BlendShapeCount", *_WEIGHTS, *_HEAD, *_EYES)
+_COLUMNS: Final = ("Timecode", "BlendShapeCount", *WEIGHT_COLUMNS, *_HEAD, *_EYES)
+_BY_PLAIN_NAME: Final = {plain(column): column for column in _COLUMNS[2:]}
 _MAY_LACK: Final = {"TongueOut", *_HEAD, *_EYES}
 
 _SETTING: Final = "live_link"
 _DECIMALS: Final = 10
+_MOST_DECIMALS: Final = 17
 _TIMECODE: Final = re.compile(r"\d+:[0-5]?\d:[0-5]?\d:[0-5]?\d(\.\d+)?")
 _TICKS: Final = 60
 _OTHER_TICK_RATES: Final = (24, 25, 30, 50)
 """Of other programs that write this format; told from a whole second in which no higher number comes up."""
-_FRAME_RATES: Final = (24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 50.0, 60000 / 1001, 60.0)
+_LEAST_FPS: Final = 6.0
+"""At fewer frames per second the highest tick of a second is one that a count of 50 has as well."""
 _DAY_S: Final = 86400.0
 
 
 def read_live_link(path: Path) -> MotionClip:
     """The recording as a clip with the full channel table, at the rate it was captured with.
 
-    The rate is the usual one nearest to that of the timecodes as long as the last frame then lies within one frame of
-    its timecode, else the measured one. Values are neither limited to 0..1 nor smoothed. Columns that the app does not
-    write are skipped, and so is a last row that is cut off. Raises ClipError with the file, the line and the remedy.
+    The rate is measured as `frame_places` does. Values are neither limited to 0..1 nor smoothed. A last row that is cut
+    off is left out. Raises ClipError with the file, the line and the remedy.
     """
     path = Path(path)
-    columns, rows = _read_table(path)
-    times = _seconds(path, rows)
-    steps = np.diff(times)
-    places = np.concatenate([[0], np.cumsum(np.maximum(1, np.rint(steps / np.median(steps))))]).astype(int)
+    table = _read_table(path)
+    times = _seconds(path, table.rows)
+    places, fps = frame_places(times)
     frames = np.arange(places[-1] + 1)
-    captured = np.array([row.values for row in rows]).T
-    tracks = {name: np.interp(frames, places, track) for name, track in zip(columns[2:], captured, strict=True)}
+    captured = np.array([row.values for row in table.rows])
+    tracks = {
+        _BY_PLAIN_NAME[plain(name)]: np.interp(frames, places, track)
+        for name, track in zip(table.columns[2:], captured.T, strict=True)
+    }
 
     channels = np.zeros((len(frames), len(CHANNELS)), np.float32)
-    for name in (*_WEIGHTS, *_HEAD):
+    for name in (*WEIGHT_COLUMNS, *_HEAD):
         if name in tracks:
             channels[:, CHANNEL_INDEX[_channel(name)]] = tracks[name]
-    decimals = max(row.decimals for row in rows)
+    decimals = max(row.decimals for row in table.rows)
     eyes = np.stack([tracks.get(name, np.zeros(len(frames))) for name in _EYES], axis=1).round(decimals)
     channels[:, _GAZE] = _gaze(eyes, channels)
-    fps = _rate(int(places[-1]), times[-1] - times[0])
-    timecodes = dict(zip(places.tolist(), (row.timecode for row in rows), strict=True))
+    timecodes = dict(zip(places.tolist(), (row.timecode for row in table.rows), strict=True))
     source = {
         "fps": fps,
-        "columns": columns,
-        "count": rows[0].count,
+        "columns": table.columns,
+        "count": table.rows[0].count,
         "decimals": decimals,
         "timecodes": [timecodes.get(frame) for frame in frames.tolist()],
         "eyes": eyes.tolist(),
+        "values": lost_digits(captured, decimals),
     }
-    return MotionClip(fps=fps, channels=channels, settings={_SETTING: source})
+    return MotionClip(fps=fps, channels=channels, settings={_SETTING: source, "notes": table.notes(path)})
 
 
 def write_live_link(clip: MotionClip, path: Path) -> None:
-    """Write a clip with the full channel table, atomically.
+    """Write a clip, atomically; channels that it lacks are zero.
 
-    A clip that was read from such a file gets its columns and decimals again and, unless rate or length changed, its
+    A clip that was read from such a file gets its columns and digits again and, unless rate or length changed, its
     timecodes, its two eyes, and no rows for frames that were not captured. Where gaze was edited, both eyes turn by as
     much. Translation of the head has no column and is left out. Raises ClipError.
     """
-    path = Path(path)
-    if clip.names != CHANNELS:
-        raise ClipError(f"{path} cannot be written: the clip lacks some of the {len(CHANNELS)} channels. Generate it.")
+    if clip.fps < _LEAST_FPS:
+        raise ClipError(f"{path} cannot be written: its timecodes need {_LEAST_FPS:g} frames per second or more.")
+    clip = clip.completed()
     source = clip.settings.get(_SETTING, {})
     columns, timecodes = source.get("columns", list(_COLUMNS)), source.get("timecodes", [])
     same_frames = source.get("fps") == clip.fps and len(timecodes) == len(clip)
@@ -116,16 +129,21 @@ def write_live_link(clip: MotionClip, path: Path) -> None:
     if not same_frames:
         start_s = _parse(timecodes[0], _TICKS) if timecodes else 0.0
         timecodes = [_timecode(start_s + frame / clip.fps) for frame in range(len(clip))]
-    tracks = {name: clip[_channel(name)] for name in (*_WEIGHTS, *_HEAD)} | dict(zip(_EYES, eyes.T, strict=True))
-    table = np.stack([tracks[name] for name in columns[2:]], axis=1).astype(np.float64)
-    number = f"{{:.{source.get('decimals', _DECIMALS)}f}}".format
+    tracks = {name: clip[_channel(name)] for name in (*WEIGHT_COLUMNS, *_HEAD)} | dict(zip(_EYES, eyes.T, strict=True))
+    table = np.stack([tracks[_BY_PLAIN_NAME[plain(name)]] for name in columns[2:]], axis=1).astype(np.float32)
+    decimals = source.get("decimals", _DECIMALS)
+    captured = [frame for frame, timecode in enumerate(timecodes) if timecode]
+    numbers = restored(table[captured], decimals, source.get("values"))
+    if (numbers.round(decimals) != numbers).any():
+        decimals = max(decimals, _DECIMALS)
+    number = f"{{:.{decimals}f}}".format
     count = source.get("count", str(len(columns) - 2))
     lines = [
-        ",".join([timecode, count, *map(number, row)])
-        for timecode, row in zip(timecodes, table.tolist(), strict=True)
-        if timecode
+        ",".join([timecodes[frame], count, *map(number, row)])
+        for frame, row in zip(captured, numbers.tolist(), strict=True)
     ]
-    _write_atomically(path, "\n".join([",".join(columns), *lines, ""]))
+    with written_whole(Path(path), "recording") as temporary:
+        temporary.write_text("\n".join([",".join(columns), *lines, ""]), "utf-8", newline="\n")
 
 
 def _channel(column: str) -> str:
@@ -162,27 +180,42 @@ class _Row:
     decimals: int
 
 
-def _read_table(path: Path) -> tuple[list[str], list[_Row]]:
-    """The columns that the app writes, as spelled in the file, and all rows in which a face was seen."""
+@dataclass(frozen=True)
+class _Table:
+    """columns: those that the app writes too, as spelled in the file; rows: those in which a face was seen."""
+
+    columns: list[str]
+    rows: list[_Row]
+    unknown: list[str]
+
+    def notes(self, path: Path) -> list[str]:
+        """What the artist should know."""
+        text = f"{path.name} has columns that are no channels of a face; they were left out: {', '.join(self.unknown)}."
+        return [text] if self.unknown else []
+
+
+def _read_table(path: Path) -> _Table:
     if not path.is_file():
         raise ClipError(f"The recording {path} does not exist.")
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ClipError(f"{path} cannot be read as text. Choose the CSV file that Live Link Face saved.") from error
-    names = [name.strip() for name in lines[0].split(",")] if lines else []
-    missing = set(_COLUMNS[2:]) - set(names) - _MAY_LACK
+    separator = ";" if lines and ";" in lines[0] else ","
+    names = _cells(lines[0], separator) if lines else []
+    columns = [_BY_PLAIN_NAME.get(plain(name)) for name in names]
+    missing = set(_COLUMNS[2:]) - set(columns) - _MAY_LACK
     begins_well = [name.lower() for name in names[:2]] == ["timecode", "blendshapecount"]
     if missing or not begins_well:
         lacks = f"lacks the column {min(missing)}" if begins_well else "does not begin with Timecode,BlendShapeCount"
         raise ClipError(f"{path}, line 1: the header {lacks}. Choose the CSV file that Live Link Face saved.")
-    if len(set(names)) != len(names):
+    known = [i for i, column in enumerate(columns) if column]
+    if len({columns[i] for i in known}) != len(known):
         raise ClipError(f"{path}, line 1: the header names a column twice. Export the recording again.")
-    known = [i for i, name in enumerate(names) if name in _COLUMNS[2:]]
     rows = []
     for line, text in enumerate(lines[1:], start=2):
-        cells = [cell.strip() for cell in text.split(",")]
-        if not text.strip() or cells[1:2] == ["0"]:
+        cells = _cells(text, separator)
+        if not any(cells) or cells[1:2] == ["0"]:
             continue
         try:
             rows.append(_row(line, cells, names, known))
@@ -191,7 +224,14 @@ def _read_table(path: Path) -> tuple[list[str], list[_Row]]:
                 raise ClipError(f"{path}, line {line}: {error}. Export the recording again.") from error
     if len(rows) < 2:
         raise ClipError(f"{path} has fewer than two frames with a face. Record with the face in view of the camera.")
-    return [*names[:2], *(names[i] for i in known)], rows
+    unknown = [name for name, column in zip(names[2:], columns[2:], strict=True) if name and not column]
+    return _Table([*names[:2], *(names[i] for i in known)], rows, unknown)
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    """The cells of a line. With semicolons between them a comma is the decimal sign."""
+    cells = [cell.strip().strip('"') for cell in text.split(separator)]
+    return [cell.replace(",", ".") for cell in cells] if separator == ";" else cells
 
 
 def _row(line: int, cells: list[str], names: list[str], known: list[int]) -> _Row:
@@ -203,7 +243,13 @@ def _row(line: int, cells: list[str], names: list[str], known: list[int]) -> _Ro
     values = [float(cells[i]) for i in known]
     if not np.isfinite(values).all():
         raise ValueError("a value is not a number")
-    return _Row(line, cells[0], cells[1], values, max(len(cells[i].partition(".")[2]) for i in known))
+    return _Row(line, cells[0], cells[1], values, max(_decimals(cells[i]) for i in known))
+
+
+def _decimals(cell: str) -> int:
+    """Digits after the point, written out."""
+    digits, _, exponent = cell.lower().partition("e")
+    return min(max(0, len(digits.partition(".")[2]) - int(exponent or 0)), _MOST_DECIMALS)
 
 
 def _seconds(path: Path, rows: list[_Row]) -> NDArray[np.float64]:
@@ -233,20 +279,3 @@ def _timecode(seconds: float) -> str:
     whole, thousandths = divmod(round(seconds * _TICKS * 1000), _TICKS * 1000)
     hours, minutes = whole // 3600 % 24, whole // 60 % 60
     return f"{hours:02}:{minutes:02}:{whole % 60:02}:{thousandths / 1000:06.3f}"
-
-
-def _rate(frames: int, seconds: float) -> float:
-    usual = min(_FRAME_RATES, key=lambda rate: abs(rate - frames / seconds))
-    return usual if abs(frames / usual - seconds) < 1.0 / usual else frames / seconds
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, "utf-8", newline="\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ClipError(f"Cannot write the recording {path}: {reason}. Choose a folder you may write to.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -28,14 +28,14 @@ from ..motion.factors import (
     channel_slice,
     eye_look_from_gaze,
 )
-from ..motion.livelink import read_live_link
+from ..motion.formats import read_motion
 from .captured import captured_lips
 from .corpus import Captured, Utterance
 
 __all__ = ["PerformerTake", "captured_channels", "load_performer", "offset_agreements"]
 
 _SOUNDS: Final = (".wav", ".flac", ".ogg", ".mp3")
-_READERS: Final = {".csv": read_live_link, ".npz": MotionClip.load}
+_MOTIONS: Final = (".csv", ".npz")
 _HELD_OUT: Final = 5
 """Every fifth take is for validation; where there are fewer, the last one."""
 _LEAST_MOTION: Final = 1e-3
@@ -81,9 +81,9 @@ def load_performer(folder: Path, offset_ms: float | None = 0.0) -> list[Performe
     folder = Path(folder)
     if not folder.is_dir():
         raise DemoError(f"The folder {folder} does not exist.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*_SOUNDS, *_READERS))
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*_SOUNDS, *_MOTIONS))
     sounds = {path.stem: path for path in reversed(files) if path.suffix.lower() in _SOUNDS}
-    motions = {path.stem: path for path in reversed(files) if path.suffix.lower() in _READERS}
+    motions = {path.stem: path for path in reversed(files) if path.suffix.lower() in _MOTIONS}
     names = sorted(sounds.keys() & motions.keys())
     if len(names) < 2:
         raise DemoError(
@@ -100,7 +100,7 @@ def load_performer(folder: Path, offset_ms: float | None = 0.0) -> list[Performe
 def _take(sound: Path, motion: Path, corpus: str, split: str, offset_ms: float | None) -> PerformerTake:
     recording = load_audio(sound)
     features = extract(recording.samples)
-    clip = _READERS[motion.suffix.lower()](motion)
+    clip = read_motion(motion)
     if clip.names != CHANNELS:
         raise ClipError(f"{motion} lacks some of the {len(CHANNELS)} channels. Capture or generate it again.")
     offsets, agreements = offset_agreements(clip, features)

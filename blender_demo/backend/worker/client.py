@@ -16,6 +16,7 @@ from typing import Any, Final
 from .. import errors
 from ..errors import DemoError, JobCancelled, WorkerError
 from ..motion.clip import MotionClip
+from ..motion.formats import read_motion
 from ..settings import GenerationSettings
 from .interpreter import BOOTSTRAP, python_can_run_worker, worker_command, worker_site_dirs
 from .process import OTHER_PYTHON, ChildProcess
@@ -204,7 +205,7 @@ def _with_whole_takes(settings: GenerationSettings) -> GenerationSettings:
 
     def whole(take: str) -> str:
         if take:
-            MotionClip.load(Path(take))
+            read_motion(Path(take))
         return take and str(Path(take).absolute())
 
     factors = {name: replace(control, given=whole(control.given)) for name, control in settings.factors.items()}

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ClipError
+
+__all__ = ["written_whole"]
+
+
+@contextmanager
+def written_whole(path: Path, what: str) -> Iterator[Path]:
+    """A file beside `path` to write into; it takes the name `path` in the end, and is removed after a failure.
+
+    what: the kind of file, for the artist. Raises ClipError where the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ClipError(f"Cannot write the {what} {path}: {reason}. Choose a folder you may write to.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
