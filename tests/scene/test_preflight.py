@@ -151,7 +151,7 @@ def test_the_outlook_tells_what_a_bake_then_does(rigged: Character, lively_clip:
         lively_clip, rigged, detect_character(rigged), BakeOptions(target=target, start_frame=11), bpy.context.scene
     )
     assert f"Writes {report.keys} keys on {report.curves} curves, frames 11 to 100." in told
-    assert "44 shape keys and 4 rotations" in told
+    assert f"Animates {len(detect_character(rigged).keys)} shape keys and 4 rotations" in told
     again = " ".join(finding.text for finding in _check(rigged, lively_clip, target=target, start_frame=11))
     assert "Replaces the take 'take'" in again
 
