@@ -132,7 +132,7 @@ class DemoBinding(bpy.types.PropertyGroup):
     )
     bone: StringProperty(
         name="Bone",
-        description="The bone that turns with this channel; empty to turn the object itself",
+        description="The bone that turns with this channel",
         get=_getter("bone", ""),
         set=_setter("bone"),
     )
@@ -273,7 +273,8 @@ class DemoMapping(bpy.types.PropertyGroup):
         while len(self.rows) > count:
             self.rows.remove(len(self.rows) - 1)
         while len(self.rows) < count:
-            self.rows.add().position = len(self.rows) - 1
+            row = self.rows.add()
+            row.position = len(self.rows) - 1
 
     def change(self, edit: "Callable[[RigProfile, Character], RigProfile]") -> bool:
         """Keep what `edit` makes of the profile as the artist's, and show it. False if refused; `note` says why."""

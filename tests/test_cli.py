@@ -12,10 +12,16 @@ import numpy as np
 import pytest
 import soundfile
 
+import blender_demo
 from blender_demo import cli
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
 from blender_demo.backend.worker.client import Worker
+from blender_demo.scene.character import find_character
+from blender_demo.scene.detect import detect_character
+from blender_demo.scene.edit_profile import edit, rows_of
+from blender_demo.scene.head import add_head
+from blender_demo.scene.profiles import store_profile
 from tests.worker_python import WORKER_PYTHON
 
 ROOT = Path(__file__).parents[1]
@@ -287,6 +293,49 @@ def test_bake_takes_every_option_of_the_panel(clip, tmp_path):
     assert tuple(action.frame_range) == (4.0, 21.0)
     bpy.context.scene.frame_set(17)
     assert 0.2 < bpy.data.objects["DEMO Head"].data.shape_keys.key_blocks["jawOpen"].value <= 0.5
+
+
+@pytest.fixture
+def mapped_scene(tmp_path):
+    """A scene whose artist doubled the gain of a smile, then left it to the farm; a clip that smiles; the mapping."""
+    blender_demo.register()
+    bpy.ops.wm.read_homefile(use_empty=True, app_template="")
+    head = find_character(add_head(bpy.context.scene).meshes[0])
+    detected = detect_character(head)
+    mapping = edit(detected, head, rows_of(detected, "mouthSmileLeft")[0], "mouthSmileLeft", gain=2.0)
+    store_profile(bpy.context.scene, head, mapping)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    blender_demo.unregister()
+    detected.save(tmp_path / "detected.json")
+    channels = np.zeros((30, len(CHANNELS)), np.float32)
+    channels[:, CHANNEL_INDEX["mouthSmileLeft"]] = 0.3
+    MotionClip(30.0, channels).save(tmp_path / "smile.npz")
+    return tmp_path
+
+
+def smile() -> float:
+    bpy.context.scene.frame_set(10)
+    keys = next(obj.data.shape_keys for obj in bpy.context.scene.objects if getattr(obj.data, "shape_keys", None))
+    return keys.key_blocks["mouthSmileLeft"].value
+
+
+def test_bake_honors_the_mapping_that_the_scene_keeps(mapped_scene, capfd):
+    out = mapped_scene / "out.blend"
+    assert run("bake", mapped_scene / "smile.npz", "--blend", mapped_scene / "scene.blend", "--out", out) == cli.OK
+    assert "mapping that the scene keeps" in capfd.readouterr().err
+    assert not hasattr(bpy.types.Scene, "demo")
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert smile() == pytest.approx(0.6, abs=0.003)
+
+
+def test_a_mapping_on_the_command_line_comes_before_that_of_the_scene(mapped_scene, capfd):
+    files = ("--blend", mapped_scene / "scene.blend", "--profile", mapped_scene / "detected.json")
+    assert run("bake", mapped_scene / "smile.npz", *files, "--out", mapped_scene / "out.blend") == cli.OK
+    bpy.ops.wm.open_mainfile(filepath=str(mapped_scene / "out.blend"))
+    assert smile() == pytest.approx(0.3, abs=0.003)
+    missing = (*files[:-1], mapped_scene / "none.json")
+    assert run("bake", mapped_scene / "smile.npz", *missing, "--out", mapped_scene / "b.blend") == cli.FAILED
+    assert "none.json" in capfd.readouterr().err
 
 
 def test_a_file_is_overwritten_only_when_told(clip, tmp_path, capsys):

@@ -13,16 +13,22 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSES"]
 
-_STATE_ICONS: Final = {"missing": "X", "guessed": "QUESTION", "named": "CHECKMARK", "artist": "USER"}
+_STATE_ICONS: Final = {"missing": "UNLINKED", "guessed": "QUESTION", "named": "CHECKMARK", "artist": "USER"}
 _FACTOR_ICONS: Final = {
     "lip": "OUTLINER_OB_SPEAKER",
     "pose": "ORIENTATION_GIMBAL",
     "eyes": "HIDE_OFF",
     "expression": "SHAPEKEY_DATA",
 }
-_NAME_SHARE: Final = 0.47
-_CARRIER_SHARE: Final = 0.74
-"""Part of a row that the channel's name takes, and part of what is left for what carries it, beside the gain."""
+_NAME_SHARE: Final = 0.6
+_WIDE_NAME_SHARE: Final = 0.45
+"""Part of a row that the channel's name takes, beside what carries it; in a narrow sidebar and in a wide one."""
+
+_TEST_SHARE: Final = 0.66
+"""Part of a row that the test's slider takes, beside its button."""
+
+_WIDE_PX: Final = 400
+"""From this width of the sidebar on, the rows have room for the gain, and for what an icon says already."""
 
 
 class DEMO_UL_channels(bpy.types.UIList):
@@ -44,27 +50,36 @@ class DEMO_UL_channels(bpy.types.UIList):
     def draw_item(
         self, context: bpy.types.Context, layout: Any, _data: Any, item: Any, _icon: Any, _active: Any, _name: str
     ) -> None:
-        """State and factor, name, what carries it and how it was found, gain."""
+        """Factor and name, what carries it, how it was found; the gain where there is room."""
         from ..backend.motion.factors import FACTORS
         from ..scene.profiles import shown_rows
 
         row: ChannelRow = shown_rows(context.scene)[item.name]
         factor = next(factor.name for factor in FACTORS if item.name in factor.channels)
-        split = layout.split(factor=_NAME_SHARE, align=True)
-        name = split.row(align=True)
-        name.label(text="", icon=_STATE_ICONS[row.state])
-        name.label(text=item.name, icon=_FACTOR_ICONS[factor])
-        rest = split.split(factor=_CARRIER_SHARE, align=True)
-        rest.label(text=_carried(row))
-        if row.carriers:
-            rest.prop(item, "gain", text="", emboss=False)
+        wide = context.region is not None and context.region.width > _WIDE_PX * context.preferences.system.ui_scale
+        if not wide and (row.state == "missing" or (row.state == "named" and row.carriers == (item.name,))):
+            line = layout.row(align=True)
+            line.label(text=item.name, icon=_FACTOR_ICONS[factor])
+            right = line.row(align=True)
+            right.alignment = "RIGHT"
+        else:
+            line = layout.split(factor=_WIDE_NAME_SHARE if wide else _NAME_SHARE, align=True)
+            line.label(text=item.name, icon=_FACTOR_ICONS[factor])
+            right = line.row(align=True)
+            right.label(text=_carried(item.name, row))
+            if row.carriers and wide:
+                right.prop(item, "gain", text="", emboss=False)
+        right.label(text="", icon=_STATE_ICONS[row.state])
 
 
-def _carried(row: "ChannelRow") -> str:
+def _carried(channel: str, row: "ChannelRow") -> str:
+    """What carries a channel, unless it has the same name, and how that was found: "oh +2, shape 82 %"."""
     if not row.carriers:
         return "nothing"
+    if row.carriers == (channel,):
+        return row.found
     first, *others = row.carriers
-    return f"{row.found}: {first}" + (f" +{len(others)}" if others else "")
+    return first + (f" +{len(others)}" if others else "") + f", {row.found}"
 
 
 class DEMO_PT_mapping(DemoPanel, bpy.types.Panel):
@@ -81,7 +96,7 @@ class DEMO_PT_mapping(DemoPanel, bpy.types.Panel):
         mapping = settings_of(context.scene).mapping
         if mapping.root is None:
             paragraph(layout, context, "Pick a character to see what shows each channel on it.", "INFO")
-            layout.operator("demo.detect_selected", icon="VIEWZOOM")
+            layout.operator("demo.detect_selected", icon="FILE_REFRESH")
             return
         from ..scene.profiles import shown_profile
 
@@ -89,17 +104,17 @@ class DEMO_PT_mapping(DemoPanel, bpy.types.Panel):
         if profile is None:
             return
         paragraph(layout, context, profile.summary(), "ARMATURE_DATA")
-        for note in profile.notes:
-            paragraph(layout, context, note, "INFO")
         self._draw_file(layout)
         self._draw_list(layout, mapping)
         if mapping.channel:
             self._draw_channel(layout, context, mapping, profile.missing.get(mapping.channel, ""))
+        for note in profile.notes:
+            paragraph(layout, context, note, "INFO")
 
     def _draw_file(self, layout: Any) -> None:
         column = layout.column(align=True)
         row = column.row(align=True)
-        row.operator("demo.mapping_detect", icon="VIEWZOOM")
+        row.operator("demo.mapping_detect", icon="FILE_REFRESH")
         row.operator("demo.mapping_load", text="Load", icon="FILE_FOLDER")
         row.operator("demo.mapping_save", text="Save", icon="FILE_TICK")
         column.operator("demo.detect_selected")
@@ -118,7 +133,15 @@ class DEMO_PT_mapping(DemoPanel, bpy.types.Panel):
 
         column = layout.column()
         if reason:
-            paragraph(column, context, reason, "X")
+            paragraph(column, context, f"{mapping.channel}: {reason}", _STATE_ICONS["missing"])
+        else:
+            about = column.column(align=True)
+            about.prop(mapping.channels[mapping.active], "gain", text=f"{mapping.channel} Gain")
+            test = about.split(factor=_TEST_SHARE, align=True)
+            test.prop(mapping, "turn" if is_signed(mapping.channel) else "weight", slider=True)
+            test.operator("demo.mapping_done", icon="LOOP_BACK")
+        if mapping.note:
+            paragraph(column, context, mapping.note, "INFO")
         for row in mapping.rows:
             self._draw_binding(column.box(), row)
         adding = column.row(align=True)
@@ -126,11 +149,6 @@ class DEMO_PT_mapping(DemoPanel, bpy.types.Panel):
             adding.operator("demo.mapping_add", text="Shape Key", icon="ADD").kind = "KEY"
         if role_of(mapping.channel):
             adding.operator("demo.mapping_add", text="Bone", icon="ADD").kind = "BONE"
-        test = column.row(align=True)
-        test.prop(mapping, "turn" if is_signed(mapping.channel) else "weight", slider=True)
-        test.operator("demo.mapping_done", text="Done", icon="CHECKMARK")
-        if mapping.note:
-            paragraph(column, context, mapping.note, "INFO")
 
     def _draw_binding(self, box: Any, row: Any) -> None:
         binding = row.binding()
@@ -146,7 +164,7 @@ class DEMO_PT_mapping(DemoPanel, bpy.types.Panel):
         column = box.column(align=True)
         top = column.row(align=True)
         top.prop(row, "object", text="", icon="OBJECT_DATA")
-        top.operator("demo.mapping_remove", text="", icon="X").position = row.position
+        top.operator("demo.mapping_remove", text="", icon="TRASH").position = row.position
         field = column.row(align=True)
         if holder is not None:
             named = getattr(binding, name)

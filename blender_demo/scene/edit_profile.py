@@ -2,6 +2,7 @@
 """Changes an artist makes to a profile. Each gives a new profile; what was changed has the source "artist"."""
 
 from dataclasses import replace
+from difflib import SequenceMatcher
 from typing import Any
 
 import bpy
@@ -44,14 +45,19 @@ def edit(
     A key that another binding drives already is driven by both together from then on, as one.
     """
     if isinstance(old, RotationBinding):
-        obj, bone = changes.get("object", old.object), changes.get("bone", old.bone)
-        new = _rotation(profile, character, obj, bone, old.role, old.share if share is None else share)
+        new = replace(old, source="artist", confidence=1.0, **({} if share is None else {"share": share}))
+        if changes:
+            obj = changes.get("object", old.object)
+            bone = changes.get("bone", _bone_like(character, obj, old.bone))
+            new = _rotation(profile, character, obj, bone, old.role, new.share)
         return _with(profile, old, new)
     if share is not None:
         changes["channels"] = {**old.channels, channel: share}
     if "object" in changes and "key" not in changes:
         changes["key"] = _key_like(character, changes["object"], old.key)
     new = replace(old, source="artist", confidence=1.0, **changes)
+    if new.key != old.key and new.key not in _keys_of(character, new.object):
+        raise RigError(f"'{new.object}' has no shape key '{new.key}'. Choose one, or remove the row.")
     other = _binding_of(profile, new.object, new.key, besides=old)
     if other is None:
         return _with(profile, old, new)
@@ -70,23 +76,24 @@ def remove(profile: RigProfile, old: Binding, channel: str) -> RigProfile:
 
 
 def add_key(profile: RigProfile, character: Character, channel: str) -> RigProfile:
-    """Let a key show a channel: the first that shows nothing yet, for the artist to change. Raises RigError."""
+    """Let a key show a channel: of those that show nothing yet the likest by name. Raises RigError."""
     if channel not in ARKIT_NAMES:
         raise RigError(f"{channel} is no shape. Add a bone.")
     free = [
-        (mesh.name, block.name)
+        (mesh.name, key)
         for mesh in character.meshes
-        for block in shape_keys(mesh).key_blocks[1:]
-        if _binding_of(profile, mesh.name, block.name) is None
+        for key in _keys_of(character, mesh.name)
+        if _binding_of(profile, mesh.name, key) is None
     ]
     if not free:
         raise RigError(f"Every shape key of '{character.name}' shows something already. Remove another one first.")
-    new = KeyBinding(*free[0], {channel: 1.0}, source="artist")
+    obj, key = max(free, key=lambda place: _likeness(channel, place[1]))
+    new = KeyBinding(obj, key, {channel: 1.0}, source="artist")
     return _told(replace(profile, keys=(*profile.keys, new)))
 
 
 def add_rotation(profile: RigProfile, character: Character, channel: str) -> RigProfile:
-    """Let a bone turn with a channel: the first that does not yet, for the artist to change. Raises RigError."""
+    """Let a bone turn with a channel: of those that turn with nothing yet the likest by name. Raises RigError."""
     role, armature = role_of(channel), character.armature
     if role is None:
         raise RigError(f"{channel} is shown by shape keys only. Add a shape key.")
@@ -94,24 +101,43 @@ def add_rotation(profile: RigProfile, character: Character, channel: str) -> Rig
         new = _rotation(profile, character, character.root.name, "", role, 1.0)
     else:
         taken = {binding.bone for binding in profile.rotations if binding.object == armature.name}
-        bone = next((bone.name for bone in rig_bones(armature) if bone.name not in taken), None)
-        if bone is None:
+        free = [bone.name for bone in rig_bones(armature) if bone.name not in taken]
+        if not free:
             raise RigError(f"Every bone of '{armature.name}' turns with something already. Remove another one first.")
+        bone = max(free, key=lambda name: _likeness(role, name))
         new = _rotation(profile, character, armature.name, bone, role, 1.0)
     return _told(replace(profile, rotations=(*profile.rotations, new)))
+
+
+def _likeness(wanted: str, name: str) -> float:
+    return SequenceMatcher(None, wanted.lower(), name.lower()).ratio()
 
 
 def _binding_of(profile: RigProfile, obj: str, key: str, besides: Binding | None = None) -> KeyBinding | None:
     return next((b for b in profile.keys if (b.object, b.key) == (obj, key) and b != besides), None)
 
 
-def _key_like(character: Character, obj: str, key: str) -> str:
-    """The key of that name on another mesh, else its first one."""
+def _keys_of(character: Character, obj: str) -> list[str]:
+    """Names of the shape keys of a mesh, the basis left out. Raises RigError where it is none of the character's."""
     part = character.object(obj)
     if part is None or part not in character.meshes:
         raise RigError(f"'{obj}' is no part of '{character.name}' with shape keys.")
-    names = [block.name for block in shape_keys(part).key_blocks[1:]]
+    return [block.name for block in shape_keys(part).key_blocks[1:]]
+
+
+def _key_like(character: Character, obj: str, key: str) -> str:
+    """The key of that name on another mesh, else its first one."""
+    names = _keys_of(character, obj)
     return key if key in names else names[0]
+
+
+def _bone_like(character: Character, obj: str, bone: str) -> str:
+    """The bone of that name in another armature, else its first one; none for what has no bones."""
+    part = character.object(obj)
+    if part is None or part.type != "ARMATURE":
+        return ""
+    bones = rig_bones(part)
+    return bone if bone in bones else bones[0].name
 
 
 def _rotation(
@@ -123,8 +149,8 @@ def _rotation(
         raise RigError(f"'{obj}' is no part of '{character.name}'.")
     if part.type != "ARMATURE":
         bone = ""
-    elif bone and bone not in rig_bones(part):
-        raise RigError(f"'{obj}' has no bone '{bone}'.")
+    elif bone not in rig_bones(part):
+        raise RigError(f"'{obj}' has no bone '{bone}'. Choose one, or remove the row.")
     frame = _rest_rotation(part, bone).T @ _head_frame(profile, character)
     values = tuple(round(float(value), 7) for value in frame.reshape(-1))
     return RotationBinding(part.name, bone, role, share, values, source="artist")

@@ -89,6 +89,18 @@ def test_the_gain_of_a_channel_is_kept(addon: Any, face: Any) -> None:
     assert shown_profile(bpy.context.scene).gains == {}
 
 
+def test_each_thing_that_shows_a_channel_has_its_own_row(addon: Any, face: Any) -> None:
+    second = _face("Teeth")
+    second.parent = face
+    addon.character = face
+    rows = _select(addon, "jawOpen").rows
+    assert {row.object for row in rows} == {"Face", "Teeth"}
+    assert [row.position for row in rows] == [0, 1]
+    kept = rows[0].object
+    assert bpy.ops.demo.mapping_remove(position=rows[1].position) == {"FINISHED"}
+    assert [row.object for row in rows] == [kept]
+
+
 def test_remove_and_add(addon: Any, face: Any) -> None:
     mapping = _select(addon, "jawOpen")
     assert bpy.ops.demo.mapping_remove(position=0) == {"FINISHED"}

@@ -186,6 +186,7 @@ def test_a_removed_binding_leaves_a_reason_and_an_added_one_takes_it_away(rigged
     assert "removed" in without.missing["jawOpen"]
     assert without.matched == profile.matched - 1
     again = add_key(without, rigged, "jawOpen")
+    assert rows_of(again, "jawOpen")[0].key == "jawOpen"
     assert again.matched == profile.matched
     assert "jawOpen" not in again.missing
 
@@ -217,7 +218,22 @@ def test_another_bone_turns_the_same_way(rigged: Character) -> None:
 def test_a_jaw_bone_can_be_added_by_hand(rigged: Character) -> None:
     profile = add_rotation(detect_character(rigged), rigged, "jawOpen")
     (jaw,) = (binding for binding in profile.rotations if binding.role == "jaw")
-    assert jaw.bone == "spine"
+    assert jaw.bone in rigged.armature.data.bones
     assert jaw.source == "artist"
     with pytest.raises(RigError, match="shape keys only"):
         add_rotation(profile, rigged, "mouthFunnel")
+
+
+def test_a_key_or_bone_that_is_not_there_cannot_be_chosen(rigged: Character) -> None:
+    profile = detect_character(rigged)
+    with pytest.raises(RigError, match="no shape key ''"):
+        edit(profile, rigged, rows_of(profile, "jawOpen")[0], "jawOpen", key="")
+    with pytest.raises(RigError, match="no bone ''"):
+        edit(profile, rigged, rows_of(profile, "headYaw")[0], "headYaw", bone="")
+
+
+def test_a_share_leaves_the_axes_of_a_bone_alone(rigged: Character) -> None:
+    profile = detect_character(rigged)
+    old = rows_of(profile, "headYaw")[0]
+    (new,) = (b for b in edit(profile, rigged, old, "headYaw", share=0.1).rotations if b.bone == old.bone)
+    assert new == replace(old, share=0.1, source="artist")
