@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draw docs/head.png: the project's own head with the mouth of "ah", "oo", "ee" and "m".
+"""Draw the own head with the mouth of "ah", "oo", "ee" and "m": docs/head.png; and dressed as others build theirs, with
+a row for each of `dressed_head.CONVENTIONS`: docs/mapping.png.
 
     python -m tools.make_pictures
 """
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import bpy
 import numpy as np
+from PIL import Image
 
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
-from blender_demo.scene.bake import BakeOptions, bake
-from blender_demo.scene.character import find_character
+from blender_demo.scene.bake import bake
+from blender_demo.scene.bake_options import BakeOptions
+from blender_demo.scene.character import Character, find_character
 from blender_demo.scene.detect import detect_character
 from blender_demo.scene.head import add_head, add_stage
 
+from .dressed_head import CONVENTIONS, dressed_head
 from .preview import contact_sheet
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
@@ -33,6 +39,19 @@ MOUTHS: Final = (
 
 def main() -> None:
     """Pose, bake and draw."""
+    _draw(lambda scene: find_character(add_head(scene).meshes[0]), DOCS / "head.png", samples=64)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [Path(folder) / f"{row}.png" for row in range(len(CONVENTIONS))]
+        for convention, row in zip(CONVENTIONS, rows, strict=True):
+            _draw(lambda scene, c=convention: dressed_head(scene, c), row, samples=24)
+        pictures = [Image.open(row) for row in rows]
+        sheet = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)))
+        for number, picture in enumerate(pictures):
+            sheet.paste(picture, (0, number * picture.height))
+        sheet.resize((sheet.width // 2, sheet.height // 2)).quantize(256).save(DOCS / "mapping.png", optimize=True)
+
+
+def _draw(add_character: Callable[[bpy.types.Scene], Character], path: Path, samples: int) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.data.scenes[0]
     scene.render.fps, scene.render.fps_base = 24, 1.0
@@ -40,11 +59,11 @@ def main() -> None:
     for row, mouth in zip(values, MOUTHS, strict=True):
         for name, value in mouth.items():
             row[CHANNEL_INDEX[name]] = value
-    character = find_character(add_head(scene).meshes[0])
+    character = add_character(scene)
     clip = MotionClip(fps=24.0, channels=values)
     bake(clip, character, detect_character(character), BakeOptions(start_frame=1, ease_s=0.0, tolerance=0.0), scene)
     add_stage(scene)
-    contact_sheet(scene, range(1, len(MOUTHS) + 1), DOCS / "head.png", engine="CYCLES", samples=64)
+    contact_sheet(scene, range(1, len(MOUTHS) + 1), path, engine="CYCLES", samples=samples)
 
 
 if __name__ == "__main__":
