@@ -114,9 +114,9 @@ class Take:
         picked, scene = order.character.resolve(), order.scene.resolve()
         if picked is None or scene is None:
             raise BakeError(f"'{order.character.name}' is no longer there. The take was kept as {path}.")
-        character = find_character(picked)
+        settings, character = settings_of(scene), find_character(picked)
+        settings.mapping.end_test()
         report = bake(_as_heard(clip, order.heard.speed), character, profile_of(scene, character), order.bake, scene)
-        settings = settings_of(scene)
         settings.clip_path = str(path)
         settings.clip_take = order.bake.take
         settings.clip_start_frame = order.bake.start_frame
@@ -141,6 +141,7 @@ def bake_again(scene: Any, character: Character | None = None) -> BakeReport:
     settings = settings_of(scene)
     path = Path(bpy.path.abspath(settings.clip_path))
     clip, character = MotionClip.load(path), character or picked_character(scene)
+    settings.mapping.end_test()
     options = settings.bake_options(settings.clip_take or bpy.path.clean_name(path.stem), settings.clip_start_frame)
     return bake(_as_heard(clip, settings.clip_speed), character, profile_of(scene, character), options, scene)
 
@@ -152,6 +153,7 @@ def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
     """
     scene: Any = context.scene
     recording, character = _recording(scene, context), picked_character(scene)
+    settings_of(scene).mapping.end_test()
     track = read_keys(character, profile_of(scene, character), factor, scene, recording.start_frame, recording.speed)
     path = _keep(track.clip, f"{bpy.path.clean_name(recording.name)}_{factor}_keys")
     controls = settings_of(scene).factor(factor)
