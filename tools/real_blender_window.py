@@ -28,12 +28,12 @@ def _view() -> tuple[Any, Any]:
     return window, next(area for area in window.screen.areas if area.type == "VIEW_3D")
 
 
-def _call(operator: Callable[..., set[str]], *args: Any) -> set[str]:
+def _call(operator: Callable[..., set[str]], *args: Any, **options: Any) -> set[str]:
     """Call an operator as if its button in the sidebar had been pressed."""
     window, area = _view()
     region = next(region for region in area.regions if region.type == "WINDOW")
     with bpy.context.temp_override(window=window, area=area, region=region):
-        return operator(*args)
+        return operator(*args, **options)
 
 
 def _until(done: Callable[[], bool], seconds: float) -> Iterator[float]:
@@ -64,6 +64,8 @@ def _steps() -> Iterator[float]:
     settings.audio_path = str(FOLDER / ORDER["audio"])
     _look_at_the_face(area)
     SEEN["character"] = settings.character_status
+    yield 0.5
+    SEEN["mapping"] = _mapping_with_undo()
     yield 0.5
 
     _call(bpy.ops.demo.generate, "INVOKE_DEFAULT")
@@ -96,6 +98,7 @@ def _steps() -> Iterator[float]:
         and SEEN["cancelled_clean"]
         and SEEN["tracks"]
         and not SEEN["tracks_after_undo"]
+        and SEEN["mapping"] == _MAPPING
         and SEEN["tracks_after_redo"]
         and SEEN["mine_after_undo"]
         and SEEN["mine_after_redo"]
@@ -134,6 +137,36 @@ def _active_keys() -> list[Any]:
         (curve.data_path, curve.array_index, [tuple(getattr(p, name)) for p in curve.keyframe_points for name in names])
         for curve in curves
     ]
+
+
+_MAPPING: Any = {
+    "edited and tested": [2.0, 0.8, True],
+    "undone": [1.0, 0.0, False],
+    "redone": [2.0, 0.8, True],
+    "ended": [2.0, 0.0, False],
+    "detected": [1.0, 0.0, False],
+}
+
+
+def _mapping_with_undo() -> dict[str, Any]:
+    """Gain of a key, its value and whether it is tested: an edit and a test go with undo and come back with redo."""
+
+    def seen() -> list[Any]:
+        mapping, keys = _settings().mapping, bpy.data.objects[ORDER["object"]].data.shape_keys
+        return [round(mapping.rows[0].gain, 3), round(keys.key_blocks["jawOpen"].value, 3), mapping.is_testing]
+
+    mapping = _settings().mapping
+    mapping.active = mapping.channels.find("jawOpen")
+    _call(bpy.ops.ed.undo_push, message="Before")
+    mapping.rows[0].gain, mapping.weight = 2.0, 0.4
+    _call(bpy.ops.ed.undo_push, message="Mapping")
+    found = {"edited and tested": seen()}
+    steps = {"undone": "ed.undo", "redone": "ed.redo", "ended": "demo.mapping_done", "detected": "demo.mapping_detect"}
+    for name, operator in steps.items():
+        module, _, function = operator.partition(".")
+        _call(getattr(getattr(bpy.ops, module), function))
+        found[name] = seen()
+    return found
 
 
 def _widest_frame() -> int:

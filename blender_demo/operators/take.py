@@ -123,10 +123,10 @@ class Take:
         picked, scene = order.character.resolve(), order.scene.resolve()
         if picked is None or scene is None:
             raise BakeError(f"'{order.character.name}' is no longer there. The take was kept as {path}.")
-        character = find_character(picked)
+        settings, character = settings_of(scene), find_character(picked)
+        settings.mapping.end_test()
         options = replace(order.bake, clip_path=str(path), clip_speed=order.heard.speed)
         report = bake(_as_heard(clip, order.heard.speed), character, profile_of(scene, character), options, scene)
-        settings = settings_of(scene)
         settings.show(report.findings)
         settings.clip_path = str(path)
         settings.clip_take = order.bake.take
@@ -152,6 +152,7 @@ def bake_again(scene: Any, character: Character | None = None) -> BakeReport:
     character, (clip, options) = character or picked_character(scene), _kept_take(scene)
     if clip is None:
         raise ClipError("Generate a take, or choose a motion clip.")
+    settings_of(scene).mapping.end_test()
     report = bake(clip, character, profile_of(scene, character), options, scene)
     settings_of(scene).show(report.findings)
     return report
@@ -207,6 +208,7 @@ def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
     """
     scene: Any = context.scene
     recording, character = _recording(scene, context), picked_character(scene)
+    settings_of(scene).mapping.end_test()
     track = read_keys(character, profile_of(scene, character), factor, scene, recording.start_frame, recording.speed)
     path = _keep(track.clip, f"{bpy.path.clean_name(recording.name)}_{factor}_keys")
     controls = settings_of(scene).factor(factor)

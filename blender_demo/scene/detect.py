@@ -14,20 +14,23 @@ from numpy.typing import NDArray
 
 from ..backend.errors import RigError
 from ..backend.motion.factors import ARKIT_NAMES, CHANNELS
-from .character import Character, find_character, rest_matrix, rig_bones
-from .face_frame import face_frame, rotation_of, usual_frame
+from .character import Character, find_character
+from .face_frame import face_frame, turning_space, usual_frame
 from .face_points import KeyedMesh, read_mesh
 from .key_bindings import bind_by_name, bind_by_shape, key_names, without_doubles
 from .rig_profile import ROLE_CHANNELS, KeyBinding, RigProfile, RotationBinding
 from .turning import FacePlace, Found, Turning, deformed_vertices, find_turning
 
-__all__ = ["detect", "detect_character"]
+__all__ = ["detect", "detect_character", "head_frame"]
 
 _EYE_LOOK: Final = frozenset(name for name in ARKIT_NAMES if name.startswith("eyeLook"))
 _MOUTH: Final = ("mouthFunnel", "mouthPucker", "mouthClose", "jawOpen")
 _TRANSLATION_REASON: Final = "Head translation is left out: moving the head bone would tear it from the neck."
 _MANY: Final = 3
 """Names that are listed in a sentence."""
+
+_ORDER: Final = ("neck", "head", "eye", "jaw")
+"""From what carries to what is carried."""
 
 _SAME_SKIN: Final = 0.2
 """Part of a key's motion on the skin of a bone from which the two would move the same thing twice."""
@@ -59,8 +62,7 @@ def detect_character(character: Character) -> RigProfile:
     found = find_turning(character, _place(bindings, read, frame))
     turnings = _without_jaw(found.turnings, bindings, read, notes)
     turnings, keys = _without_double_gaze(turnings, bindings, read, notes)
-    order = list(ROLE_CHANNELS)
-    rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: order.index(t.role)))
+    rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: _ORDER.index(t.role)))
     if not keys and not any(binding.role == "jaw" for binding in rotations):
         raise RigError(_refusal(character, rotations))
     carried = RigProfile(keys, rotations).carried
@@ -109,15 +111,19 @@ def _told_frame(
 
 def _rotation(turning: Turning, frame: NDArray[np.float64]) -> RotationBinding:
     """A binding with the head frame in the space in which the bone or object turns."""
-    thing = turning.object
-    if turning.bone:
-        rest = rotation_of(rest_matrix(thing)) @ rotation_of(rig_bones(thing)[turning.bone].matrix_local)
-    else:
-        rest = rotation_of(rest_matrix(thing) @ thing.matrix_basis.inverted_safe())
-    local = tuple(round(float(value), 7) for value in (rest.T @ frame).reshape(-1))
+    local = turning_space(turning.object, turning.bone).T @ frame
+    values = tuple(round(float(value), 7) for value in local.reshape(-1))
     return RotationBinding(
-        thing.name, turning.bone, turning.role, turning.share, local, turning.source, turning.confidence
+        turning.object.name, turning.bone, turning.role, turning.share, values, turning.source, turning.confidence
     )
+
+
+def head_frame(character: Character) -> NDArray[np.float64]:
+    """The head frame in world space at rest, (3, 3), as eyes and mouth tell it, or as is the custom without them."""
+    named = bind_by_name(character)
+    read = {mesh.name: read_mesh(mesh, _landmark_keys(mesh, named)) for mesh in character.meshes}
+    frame = _told_frame(character, named, read, find_turning(character, _place(named, read, None)))
+    return frame if frame is not None else usual_frame(character)
 
 
 def _without_jaw(

@@ -5,14 +5,14 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any
 
-import bpy
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import RigError
 from ..backend.motion.factors import ARKIT_NAMES, CHANNELS
-from .character import Character, rest_matrix, rig_bones, shape_keys
-from .face_frame import face_frame, rotation_of
+from .character import Character, rig_bones, shape_keys
+from .detect import head_frame
+from .face_frame import turning_space
 from .rig_profile import ROLE_CHANNELS, KeyBinding, RigProfile, Role, RotationBinding
 
 __all__ = ["add_key", "add_rotation", "edit", "remove", "role_of", "rows_of", "set_gain"]
@@ -151,7 +151,7 @@ def _rotation(
         bone = ""
     elif bone not in rig_bones(part):
         raise RigError(f"'{obj}' has no bone '{bone}'. Choose one, or remove the row.")
-    frame = _rest_rotation(part, bone).T @ _head_frame(profile, character)
+    frame = turning_space(part, bone).T @ _head_frame(profile, character)
     values = tuple(round(float(value), 7) for value in frame.reshape(-1))
     return RotationBinding(part.name, bone, role, share, values, source="artist")
 
@@ -161,15 +161,8 @@ def _head_frame(profile: RigProfile, character: Character) -> NDArray[np.float64
     for binding in profile.rotations:
         part = character.object(binding.object)
         if part is not None and (not binding.bone or binding.bone in rig_bones(part)):
-            return _rest_rotation(part, binding.bone) @ np.array(binding.frame).reshape(3, 3)
-    return face_frame(character, {})[0]
-
-
-def _rest_rotation(part: bpy.types.Object, bone: str) -> NDArray[np.float64]:
-    """The space in which a bone, or an object itself, turns, (3, 3)."""
-    if bone:
-        return rotation_of(rest_matrix(part)) @ rotation_of(rig_bones(part)[bone].matrix_local)
-    return rotation_of(rest_matrix(part) @ part.matrix_basis.inverted_safe())
+            return turning_space(part, binding.bone) @ np.array(binding.frame).reshape(3, 3)
+    return head_frame(character)
 
 
 def _with(profile: RigProfile, old: Binding, new: Any) -> RigProfile:

@@ -6,14 +6,15 @@ The frame is that of `backend.motion.factors`: x to the character's left, y up, 
 
 from typing import Final
 
+import bpy
 import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from .character import Character, rest_matrix
+from .character import Character, rest_matrix, rig_bones
 from .face_points import KeyedMesh
 
-__all__ = ["UPRIGHT", "face_frame", "frames_from_normals", "rotation_of", "usual_frame"]
+__all__ = ["UPRIGHT", "face_frame", "frames_from_normals", "rotation_of", "turning_space", "usual_frame"]
 
 UPRIGHT: Final = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """Blender's custom: a character faces -Y and stands along +Z."""
@@ -35,6 +36,13 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 def rotation_of(matrix: Matrix) -> NDArray[np.float64]:
     """The rotation in a matrix, (3, 3), without its scale and shear."""
     return np.array(matrix.to_3x3().normalized().to_quaternion().to_matrix())
+
+
+def turning_space(thing: bpy.types.Object, bone: str) -> NDArray[np.float64]:
+    """The space at rest, (3, 3), in which a bone's rotation acts, or without a bone that of the object itself."""
+    if bone:
+        return rotation_of(rest_matrix(thing)) @ rotation_of(rig_bones(thing)[bone].matrix_local)
+    return rotation_of(rest_matrix(thing) @ thing.matrix_basis.inverted_safe())
 
 
 def _nearest_axis(

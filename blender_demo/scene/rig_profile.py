@@ -34,8 +34,8 @@ Source = Literal["name", "geometry", "artist"]
 """How a binding was found: by what a key or bone is called, by what it moves, or set by hand."""
 
 ROLE_CHANNELS: Final[dict[Role, tuple[str, ...]]] = {
-    "neck": ("headYaw", "headPitch", "headRoll"),
     "head": ("headYaw", "headPitch", "headRoll"),
+    "neck": ("headYaw", "headPitch", "headRoll"),
     "eye": (*(name for name in ARKIT_NAMES if name.startswith("eyeLook")), "gazeYaw", "gazePitch"),
     "jaw": ("jawOpen", "jawLeft", "jawRight"),
 }

@@ -164,6 +164,15 @@ def test_buttons_without_a_character_say_why(addon: Any) -> None:
         bpy.ops.demo.mapping_done()
 
 
+def test_what_is_tested_is_not_taken_for_the_face_at_rest(addon: Any, face: Any, jaw_clip: Path) -> None:
+    _select(addon, "mouthFunnel").weight = 0.7
+    bpy.ops.demo.bake()
+    assert _value(face, "mouthFunnel") == 0.0
+    bpy.ops.demo.remove_bake()
+    assert _value(face, "mouthFunnel") == 0.0
+    assert not addon.mapping.is_testing
+
+
 def test_every_selected_character_gets_the_take_by_its_own_mapping(addon: Any, face: Any, jaw_clip: Path) -> None:
     other = _face("Other")
     addon.character = other
