@@ -51,9 +51,7 @@ CLASSES: Final[tuple[dict[str, float], ...]] = (
 _SINGLES: Final = len(ARKIT_NAMES)
 _BLINKS: Final = [i for i, channels in enumerate(CLASSES) if any(name.startswith("eyeBlink") for name in channels)]
 _GAZES: Final = [i for i, channels in enumerate(CLASSES) if len(channels) > 1 and any("eyeLook" in n for n in channels)]
-_SIDED_MOUTH: Final = [
-    i for i, channels in enumerate(CLASSES) if len(channels) == 1 and re.fullmatch("mouth.*(Left|Right)", *channels)
-]
+_SIDED_MOUTH: Final = [i for i, name in enumerate(ARKIT_NAMES) if re.fullmatch("mouth.+(Left|Right)", name)]
 
 _PAIR_COST: Final = 0.1
 """Likeness that a key of both sides must have over a key of one, where there are both."""
