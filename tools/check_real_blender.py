@@ -78,7 +78,7 @@ def check(real_blender: list[str], package: Path, audio: Path, blend: Path, obj:
     shutil.copy(VALUES_SCRIPT, folder)
     steps["values"] = f"blender --background --python-exit-code 1 --python {VALUES_SCRIPT.name} -- values.json"
     line = "; ".join(f"{command}; echo STATUS {name} $?" for name, command in steps.items())
-    output = _run([*real_blender, "run", "sh", "-c", f"{line}; tr -d '\\n' <values.json"], folder)
+    output = _run([*real_blender, "run", "sh", "-c", f"{line}; tr -d '\\n' <values.json; echo"], folder)
     statuses = [
         words[1:] for text in output.splitlines() if (words := text.split())[:1] == ["STATUS"] and len(words) == 3
     ]
