@@ -225,9 +225,13 @@ class DEMO_PT_bake_options(DemoPanel, bpy.types.Panel):
         frames.enabled = settings.use_range
         frames.prop(settings, "first")
         frames.prop(settings, "last")
-        _factor_table(
-            layout, settings, {"offset_ms": "Offset (ms)", "smoothing_ms": "Smooth (ms)", "blend": "Over Mine"}
-        )
+        _factor_table(layout, settings, {"offset_ms": "Offset ms", "smoothing_ms": "Smooth ms"})
+        layout.label(text="Over My Animation")
+        blends = layout.column(align=True)
+        blends.use_property_split = True
+        blends.use_property_decorate = False
+        for factor, label in FACTOR_LABELS.items():
+            blends.prop(settings.factor(factor), "blend", text=label)
         operator = layout.operator("demo.remove_bake", text="Remove from Scene", icon="TRASH")
         operator.scope = "SCENE"
 
