@@ -114,7 +114,8 @@ def _topmost(obj: bpy.types.Object) -> bpy.types.Object:
 
 
 def _has_keys(obj: bpy.types.Object) -> bool:
-    keys = getattr(obj.data, "shape_keys", None) if obj.type == "MESH" else None
+    data: Any = obj.data
+    keys = data.shape_keys if obj.type == "MESH" and len(data.vertices) else None  # without vertices keys are garbage
     return keys is not None and len(keys.key_blocks) > 1
 
 

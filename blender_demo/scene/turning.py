@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .bone_names import common_words, name_rank
 from .character import Character, rest_matrix, rig_bones
-from .face_frame import UPRIGHT, rotation_of
+from .face_frame import usual_frame
 from .free_bones import AIMS, Rig, holding, is_active, is_driven, said, takes_rotation
 from .rig_profile import Role, Source
 from .skin import Points, deformed_vertices, moved_by_keys, points_of
@@ -107,7 +107,7 @@ def _up(place: FacePlace | None, character: Character) -> Points:
     """The direction in which the head stands, in world space."""
     if place is not None and place.frame is not None:
         return np.asarray(place.frame)[:, 1]
-    return (rotation_of(rest_matrix(character.root)) @ UPRIGHT)[:, 1]
+    return usual_frame(character)[:, 1]
 
 
 def _halves(character: Character, vertices: Mapping[str, NDArray[np.intp]], up: Points) -> list[dict[str, Any]]:
