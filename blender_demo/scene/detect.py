@@ -21,7 +21,9 @@ from .character import Character, find_character, rest_matrix, rig_bones
 from .face_frame import face_frame, frames_from_normals, rotation_of, usual_frame
 from .face_points import KeyedMesh, read_mesh
 from .key_bindings import bind_by_name, bind_by_shape, key_names, without_doubles
+from .plan import JAW_OPEN_RAD
 from .rig_profile import ROLE_CHANNELS, KeyBinding, RigProfile, RotationBinding
+from .skin import points_of
 from .turning import FacePlace, Found, Turning, deformed_vertices, find_turning
 
 __all__ = ["detect", "detect_character"]
@@ -35,8 +37,8 @@ _MANY: Final = 3
 _SAME_SKIN: Final = 0.2
 """Part of a key's motion on the skin of a bone from which the two would move the same thing twice."""
 
-_WHOLE_JAW: Final = 0.25
-"""How far a key lowers a jaw, over the farthest that it moves anything, if it opens the jaw and not just the lips."""
+_WHOLE_JAW: Final = 0.15
+"""How far a key lowers a jaw, over how far its bone would, if it opens the jaw and not just the lips."""
 
 _BACKWARDS: Final = 0.5
 """Cosine from which skin looks clearly another way."""
@@ -64,7 +66,7 @@ def detect_character(character: Character) -> RigProfile:
     still -= {b.key for b in named}
     told = find_turning(character, _place(named, read, None)) if character.armature or named else None
     frame, notes = _told_frame(character, named, read, told), []
-    if frame is not None and _faces_backwards(frame, read):
+    if frame is not None and _faces_backwards(frame, character, read):
         frame, named = frame * (-1.0, 1.0, -1.0), tuple(map(_other_side, named))
         notes.append(f"What is called left on '{character.name}' is its right side, and the speech goes by that.")
     shaped = bind_by_shape(character, named, frame, _named_head(told))
@@ -77,7 +79,7 @@ def detect_character(character: Character) -> RigProfile:
         notes.append("No eyes were found that tell which way the face looks, so it is taken to look along -Y.")
     read = _read(character, bindings)
     found = find_turning(character, _place(bindings, read, frame))
-    turnings, bindings = _without_double_jaw(found.turnings, bindings, read, frame[:, 1], notes)
+    turnings, bindings = _without_double_jaw(found.turnings, bindings, read, frame, notes)
     turnings, keys = _without_double_gaze(turnings, bindings, read, notes)
     order = list(ROLE_CHANNELS)
     rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: order.index(t.role)))
@@ -105,9 +107,10 @@ def _frame_of_skin(character: Character, read: Mapping[str, KeyedMesh]) -> NDArr
     return frames_from_normals(most, character)[0] if most is not None and len(most.vertices) >= _SKIN else None
 
 
-def _faces_backwards(frame: NDArray[np.float64], read: Mapping[str, KeyedMesh]) -> bool:
+def _faces_backwards(frame: NDArray[np.float64], character: Character, read: Mapping[str, KeyedMesh]) -> bool:
     """Whether the skin that keys move looks against the head frame, as sides that are called wrongly make it."""
-    looks = sum((keyed.looks for keyed in read.values()), np.zeros(3))
+    told = [keyed for keyed in read.values() if keyed.deltas.any()] or [read_mesh(m) for m in character.meshes[:1]]
+    looks = sum((keyed.looks for keyed in told), np.zeros(3))
     return bool(looks @ frame[:, 2] < -_BACKWARDS * max(float(np.linalg.norm(looks)), 1e-9))
 
 
@@ -168,8 +171,8 @@ def _rotation(turning: Turning, frame: NDArray[np.float64]) -> RotationBinding:
 
 
 def _without_double_jaw(
-    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], up: NDArray[np.float64],
-    notes: list[str],
+    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh],
+    frame: NDArray[np.float64], notes: list[str],
 ) -> tuple[list[Turning], tuple[KeyBinding, ...]]:
     """What turns, and the keys, of which only one opens the jaw: keys that lower all of it, else its bone.
 
@@ -178,7 +181,7 @@ def _without_double_jaw(
     opening = [binding for binding in bindings if "jawOpen" in binding.carried]
     jaws = [turning for turning in turnings if turning.role == "jaw"]
     parts = [b for b in opening if any(_share(jaw, read[b.object], b.key) > _SAME_SKIN for jaw in jaws)]
-    whole = [b for b in parts if any(_lowered(jaw, read[b.object], b.key, up) > _WHOLE_JAW for jaw in jaws)]
+    whole = [b for b in parts if any(_lowered(jaw, read[b.object], b.key, frame) > _WHOLE_JAW for jaw in jaws)]
     if whole:
         names = " and ".join(f"'{jaw.bone or jaw.object.name}'" for jaw in jaws)
         notes.append(f"Shape keys open the mouth, so {names} {'rest' if len(jaws) > 1 else 'rests'}.")
@@ -187,14 +190,14 @@ def _without_double_jaw(
     return list(turnings), tuple(replace(b, channels=channels) for b, channels in rest if channels)
 
 
-def _lowered(turning: Turning, keyed: KeyedMesh, key: str, up: NDArray[np.float64]) -> float:
-    """How far a key lowers what hangs on a bone, or an object, that turns, over the farthest that it moves anything."""
+def _lowered(turning: Turning, keyed: KeyedMesh, key: str, frame: NDArray[np.float64]) -> float:
+    """How far a key lowers what hangs on a jaw, over how far the jaw, when it turns, would."""
     if not turning.bone or keyed.object.find_armature() != turning.object:
         return float(turning.object == keyed.object)
     held = deformed_vertices(keyed.object, turning.object, turning.bone)
-    delta = keyed.deltas[keyed.names.index(key)]
-    most = max(float(np.linalg.norm(delta, axis=1).max(initial=0.0)), 1e-12)
-    return float(-(held[keyed.vertices] @ (delta @ up)) / max(float(held.sum()), 1e-9) / most)
+    before = np.clip((points_of(keyed.object) - turning.position) @ frame[:, 2], 0.0, None)
+    lowered = -keyed.deltas[keyed.names.index(key)] @ frame[:, 1]
+    return float(held[keyed.vertices] @ lowered) / max(JAW_OPEN_RAD * float(held @ before), 1e-9)
 
 
 def _share(turning: Turning, keyed: KeyedMesh, key: str) -> float:

@@ -51,6 +51,8 @@ CLASSES: Final[tuple[dict[str, float], ...]] = (
 _SINGLES: Final = len(ARKIT_NAMES)
 _BLINKS: Final = [i for i, channels in enumerate(CLASSES) if any(name.startswith("eyeBlink") for name in channels)]
 _GAZES: Final = [i for i, channels in enumerate(CLASSES) if len(channels) > 1 and any("eyeLook" in n for n in channels)]
+_LOOKS: Final = [i for i, channels in enumerate(CLASSES) if len(channels) == 1 and "eyeLook" in next(iter(channels))]
+_ASIDE: Final = [i for i, channels in enumerate(CLASSES) if any("LookIn" in n or "LookOut" in n for n in channels)]
 _SIDED_MOUTH: Final = [
     i for i, channels in enumerate(CLASSES) if len(channels) == 1 and re.fullmatch("mouth.*(Left|Right)", *channels)
 ]
@@ -64,7 +66,7 @@ _SIZE_COST: Final = 0.03
 _SIDE_COST: Final = 0.3
 """Likeness lost by a key of both sides to a class of one, and half of what is lost by a key of the other side."""
 
-_TOO_FAR: Final = (0.07, 0.10)
+_TOO_FAR: Final = (0.10, 0.14)
 """Metres on the common face: no key of a face moves a vertex farther than the second, few farther than the first."""
 
 _LEAST_LIKENESS: Final = 0.45
@@ -333,6 +335,9 @@ def read_shapes(
     gone = set(taken)
     alike[:, [i for i, channels in enumerate(CLASSES) if gone & set(channels)]] = -1.0
     pairs = _pairs(alike)
+    if not any(row in _ASIDE and alike[key, row] > _LEAST_LIKENESS for key, row in pairs):
+        alike[:, _LOOKS] = -1.0  # an eye that no key turns aside none turns up or down: its lids move by themselves
+        pairs = _pairs(alike)
     together = _with_gazes(deltas, [key for key, row in pairs if row in _GAZES and alike[key, row] > _LEAST_LIKENESS])
     alike[np.ix_(together, _GAZES)] += _GAZE_BONUS
     pairs = _pairs(alike)

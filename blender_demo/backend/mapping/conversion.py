@@ -30,6 +30,9 @@ _GAP_WEIGHT: Final = 5.0
 _EYEBALL_WEIGHT: Final = 1.0
 """What the turn of an eyeball counts, over the mean motion of a channel: lids hardly tell where an eye looks."""
 
+_OWN_WEIGHT: Final = 0.01
+"""What a channel counts by itself, over the mean motion of a channel: a tongue does not move the skin at all."""
+
 _EYE_TURNS: Final = (("eyeLookUp", 0, 1.0), ("eyeLookDown", 0, -1.0), ("eyeLookIn", 1, 1.0), ("eyeLookOut", 1, -1.0))
 """Stem of a channel, the axis about which it turns its eye, and which way."""
 
@@ -53,6 +56,7 @@ class FaceMotion:
         """Products (52, 52) in which the opening between the lips counts more, and the turn of the eyeballs too."""
         gap, turns = self.lips[:, :1], _eye_turns()
         counted = _GAP_WEIGHT * (gap @ gap.T) / np.mean(gap**2) + _EYEBALL_WEIGHT * (turns @ turns.T)
+        counted += _OWN_WEIGHT * np.eye(len(counted))
         return self.products + counted * np.mean(np.diag(self.products))
 
 
