@@ -39,7 +39,7 @@ _ON_HEAD: Final = 0.5
 """Part of its motion that a key of a face has on what hangs on the head."""
 
 _ENOUGH_READ, _ENOUGH_PART = 12, 0.25
-"""Keys that show something of a face, or their part of all, from which there is a face and no waving cloth."""
+"""Things of a face that keys show, and their part of all keys, from which there is a face and no waving cloth."""
 
 _DOUBTED: Final = 0.5
 """Confidence up to which the name of a key says nothing on a prop: a door opens too."""
@@ -131,7 +131,8 @@ def bind_by_shape(
             KeyBinding(mesh, name, dict(reading.channels), source="geometry", confidence=reading.confidence)
             for name, reading in zip(nameless[mesh], readings, strict=True) if reading is not None
         ]  # fmt: skip
-    if len(bindings) < min(_ENOUGH_READ, _ENOUGH_PART * sum(map(len, nameless.values()))):
+    kinds = {frozenset(binding.carried) for binding in bindings}
+    if len(kinds) < min(_ENOUGH_READ, _ENOUGH_PART * sum(map(len, nameless.values()))):
         return KeysFound(())
     return KeysFound(tuple(bindings), frame)
 

@@ -54,7 +54,7 @@ _GAZES: Final = [i for i, channels in enumerate(CLASSES) if len(channels) > 1 an
 _LOOKS: Final = [i for i, channels in enumerate(CLASSES) if len(channels) == 1 and "eyeLook" in next(iter(channels))]
 _ASIDE: Final = [i for i, channels in enumerate(CLASSES) if any("LookIn" in n or "LookOut" in n for n in channels)]
 _SIDED_MOUTH: Final = [
-    i for i, channels in enumerate(CLASSES) if len(channels) == 1 and re.fullmatch("mouth.*(Left|Right)", *channels)
+    i for i, channels in enumerate(CLASSES) if len(channels) == 1 and re.fullmatch("mouth.*(Left|Right)", next(iter(channels)))
 ]
 
 _PAIR_COST: Final = 0.1
@@ -65,6 +65,9 @@ _SIZE_COST: Final = 0.03
 
 _SIDE_COST: Final = 0.3
 """Likeness lost by a key of both sides to a class of one, and half of what is lost by a key of the other side."""
+
+_OTHER_SIDE: Final = 0.75
+"""Difference of sides from which a key and a class cannot be the same: one is of both sides, the other of one."""
 
 _TOO_FAR: Final = (0.10, 0.14)
 """Metres on the common face: no key of a face moves a vertex farther than the second, few farther than the first."""
@@ -114,7 +117,7 @@ _COUNTED: Final = 0.3
 _ROUGH, _FINE, _FULL = 300, 800, 3000
 """Vertices that are looked at while the face is searched, while its place is improved, and in the end."""
 
-_ENOUGH_KEYS: Final = 120
+_ENOUGH_KEYS: Final = 80
 """Keys that are looked at while the face is searched."""
 
 _EYES_OVER_MOUTH: Final = (EYE_Y - MOUTH_Y) / 0.020
@@ -214,7 +217,8 @@ class _Seen:
         local = np.tensordot(local_features(self.places, self.motions), known.local, axes=(1, 2)).max(axis=1)
         octaves = np.abs(np.log2(np.maximum(key_amplitudes(self.motions), 1e-5)[:, None] / known.amplitude))
         sided = _sidedness(place_features(self.places, self.motions, known.anchors), known.anchors)
-        unlike = _SIZE_COST * octaves.clip(0, 3) + _SIDE_COST * np.abs(sided[:, None] - known.sidedness)
+        aside = np.abs(sided[:, None] - known.sidedness)
+        unlike = _SIZE_COST * octaves.clip(0, 3) + _SIDE_COST * aside + 1.0 * (aside > _OTHER_SIDE)
         alike = 0.5 * self.place_likeness(known) + (0.5 * local - unlike) * self.share[:, None]
         alike[:, _SINGLES:] -= _PAIR_COST
         return alike
