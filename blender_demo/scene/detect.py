@@ -84,7 +84,7 @@ def detect_character(character: Character) -> RigProfile:
     order = list(ROLE_CHANNELS)
     rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: order.index(t.role)))
     if not keys and not any(binding.role == "jaw" for binding in rotations):
-        raise RigError(_refusal(character, rotations))
+        raise RigError(_refusal(character, rotations, still))
     carried = RigProfile(keys, rotations).carried
     missing = {name: _reason(name, character, found.missing, still) for name in CHANNELS if name not in carried}
     return RigProfile(keys, rotations, missing=missing, notes=(*notes, *found.notes))
@@ -233,12 +233,13 @@ def _hold(eye: Turning, mesh: bpy.types.Object) -> float:
     return float(deformed_vertices(mesh, eye.object, eye.bone).max(initial=0.0)) if eye.bone else 1.0
 
 
-def _refusal(character: Character, rotations: Sequence[RotationBinding]) -> str:
+def _refusal(character: Character, rotations: Sequence[RotationBinding], still: Collection[str]) -> str:
     """Why nothing of a face can be animated, and what to do."""
     names = [name for mesh in character.meshes for name in key_names(mesh)]
     listed = ", ".join(f"'{name}'" for name in names[:_MANY]) + (" ..." if len(names) > _MANY else "")
     what = (
-        f"none of its {len(names)} shape keys ({listed}) is named like, or moves, a part of a face"
+        f"its shape keys ({listed}) move nothing" if still
+        else f"none of its {len(names)} shape keys ({listed}) is named like, or moves, a part of a face"
         if names else "it has no shape keys and no jaw bone"
     )  # fmt: skip
     turns = {"head": "head", "neck": "head", "eye": "eyes"}

@@ -54,8 +54,9 @@ _GAZES: Final = [i for i, channels in enumerate(CLASSES) if len(channels) > 1 an
 _LOOKS: Final = [i for i, channels in enumerate(CLASSES) if len(channels) == 1 and "eyeLook" in next(iter(channels))]
 _ASIDE: Final = [i for i, channels in enumerate(CLASSES) if any("LookIn" in n or "LookOut" in n for n in channels)]
 _SIDED_MOUTH: Final = [
-    i for i, channels in enumerate(CLASSES) if len(channels) == 1 and re.fullmatch("mouth.*(Left|Right)", next(iter(channels)))
-]
+    i for i, channels in enumerate(CLASSES)
+    if len(channels) == 1 and re.fullmatch("mouth.*(Left|Right)", next(iter(channels)))
+]  # fmt: skip
 
 _PAIR_COST: Final = 0.1
 """Likeness that a key of both sides must have over a key of one, where there are both."""
