@@ -171,8 +171,11 @@ def _rotation(turning: Turning, frame: NDArray[np.float64]) -> RotationBinding:
 
 
 def _without_double_jaw(
-    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh],
-    frame: NDArray[np.float64], notes: list[str],
+    turnings: Sequence[Turning],
+    bindings: Sequence[KeyBinding],
+    read: Mapping[str, KeyedMesh],
+    frame: NDArray[np.float64],
+    notes: list[str],
 ) -> tuple[list[Turning], tuple[KeyBinding, ...]]:
     """What turns, and the keys, of which only one opens the jaw: keys that lower all of it, else its bone.
 
