@@ -289,13 +289,14 @@ def _map(options: argparse.Namespace, report: Report) -> int:
 
         mapped = map_file.map_file(options.file, options.object)
     for one in mapped:
-        if one.profile is None:
+        if one.refusal:
             report.error(one.refusal)
+        if one.profile is None:
             continue
         summary = one.profile.summary() + ("" if one.profile.moves_lips else "; nothing moves the lips")
         table = mapping_table.as_text(one.profile)
         report.done(f"{one.name}: {summary}.\n{table}", character=one.name, **mapping_table.as_json(one.profile))
-    return OK if any(one.profile is not None and one.profile.moves_lips for one in mapped) else NOTHING_TO_DRIVE
+    return OK if any(one.speaks for one in mapped) else NOTHING_TO_DRIVE
 
 
 def _bake_options(options: argparse.Namespace) -> BakeOptions:

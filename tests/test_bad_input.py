@@ -67,7 +67,9 @@ def make_face(keys=("jawOpen", "mouthSmileLeft", "mouthSmileRight", "eyeBlinkLef
     face = bpy.data.objects.new("Face", mesh)
     bpy.context.scene.collection.objects.link(face)
     for name in ("Basis", *keys) if keys else ():
-        face.shape_key_add(name=name).value = 0.0
+        block = face.shape_key_add(name=name)
+        block.value = 0.0
+        block.data[2].co.z -= 0.01 * (name != "Basis")
     return face
 
 

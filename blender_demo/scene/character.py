@@ -114,7 +114,8 @@ def _topmost(obj: bpy.types.Object) -> bpy.types.Object:
 
 
 def _has_keys(obj: bpy.types.Object) -> bool:
-    keys = getattr(obj.data, "shape_keys", None) if obj.type == "MESH" else None
+    data: Any = obj.data
+    keys = data.shape_keys if obj.type == "MESH" and len(data.vertices) else None  # without vertices keys are garbage
     return keys is not None and len(keys.key_blocks) > 1
 
 
@@ -129,7 +130,7 @@ def find_character(obj: bpy.types.Object) -> Character:
         armature = next((o for o in members if o.type == "ARMATURE"), None)
     parts = tuple(members)
     meshes = sorted((o for o in parts if _has_keys(o)), key=lambda o: -len(shape_keys(o).key_blocks))
-    if not meshes and armature is None:
+    if not meshes and armature is None and len(parts) == 1:  # several may be a puppet of plates that turn
         raise RigError(f"'{obj.name}' has no shape keys and no armature. Pick the face mesh of a character.")
     return Character(root, tuple(meshes), armature, parts)
 

@@ -5,7 +5,9 @@ Shape keys are told by their names, else by what they move; what turns, by names
 each channel is carried, with how it was found and how sure that is, or has a reason why it is not.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import bpy
@@ -13,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import RigError
+from ..backend.mapping.names import recognize
 from ..backend.motion.factors import ARKIT_NAMES, CHANNELS
 from .character import Character, find_character
-from .face_frame import face_frame, turning_space, usual_frame
+from .face_frame import face_frame, frames_from_normals, turning_space, usual_frame
 from .face_points import KeyedMesh, read_mesh
 from .key_bindings import bind_by_name, bind_by_shape, key_names, without_doubles
+from .plan import JAW_OPEN_RAD
 from .rig_profile import ROLE_CHANNELS, KeyBinding, RigProfile, RotationBinding
+from .skin import points_of
 from .turning import FacePlace, Found, Turning, deformed_vertices, find_turning
 
 __all__ = ["detect", "detect_character", "head_frame"]
@@ -35,6 +40,15 @@ _ORDER: Final = ("neck", "head", "eye", "jaw")
 _SAME_SKIN: Final = 0.2
 """Part of a key's motion on the skin of a bone from which the two would move the same thing twice."""
 
+_WHOLE_JAW: Final = 0.15
+"""How far a key lowers a jaw, over how far its bone would, if it opens the jaw and not just the lips."""
+
+_BACKWARDS: Final = 0.5
+"""Cosine from which skin looks clearly another way."""
+
+_SKIN: Final = 12
+"""Vertices from which a mesh is skin, the normals of which say something."""
+
 _FULL_HOLD: Final = 0.8
 """Skin weight from which a bone turns an eyeball, and does not bend it."""
 
@@ -49,30 +63,66 @@ def detect(objects: list[bpy.types.Object]) -> RigProfile:
 def detect_character(character: Character) -> RigProfile:
     """The profile of a character. Raises RigError where nothing of its face can be driven."""
     named = bind_by_name(character)
-    read = {mesh.name: read_mesh(mesh, _landmark_keys(mesh, named)) for mesh in character.meshes}
-    eyes = find_turning(character, _place(named, read, None)) if character.armature or named else None
-    frame = _told_frame(character, named, read, eyes)
-    shaped = bind_by_shape(character, named, frame)
+    read = _read(character, named)
+    still = {b.key for b in named if not read[b.object].energy_of(b.key).any()}
+    named = tuple(b for b in named if read[b.object].energy_of(b.key).any())
+    still -= {b.key for b in named}
+    told = find_turning(character, _place(named, read, None)) if character.armature or named else None
+    frame, notes = _told_frame(character, named, read, told), []
+    if frame is not None and _faces_backwards(frame, character, read):
+        frame, named = frame * (-1.0, 1.0, -1.0), tuple(map(_other_side, named))
+        notes.append(f"What is called left on '{character.name}' is its right side, and the speech goes by that.")
+    shaped = bind_by_shape(character, named, frame, _named_head(told))
     bindings = without_doubles([*named, *shaped.bindings])
-    frame, notes = (frame if frame is not None else shaped.frame), []
+    frame = frame if frame is not None else shaped.frame
+    if frame is None:
+        frame = _frame_of_skin(character, read)
     if frame is None:
         frame = usual_frame(character)
-        notes.append("Neither eyes nor mouth were found, so the character is taken to face -Y.")
-    read = {mesh.name: read_mesh(mesh, {b.key for b in bindings if b.object == mesh.name}) for mesh in character.meshes}
+        notes.append("No eyes were found that tell which way the face looks, so it is taken to look along -Y.")
+    read = _read(character, bindings)
     found = find_turning(character, _place(bindings, read, frame))
-    turnings = _without_jaw(found.turnings, bindings, read, notes)
+    turnings, bindings = _without_double_jaw(found.turnings, bindings, read, frame, notes)
     turnings, keys = _without_double_gaze(turnings, bindings, read, notes)
     rotations = tuple(_rotation(turning, frame) for turning in sorted(turnings, key=lambda t: _ORDER.index(t.role)))
     if not keys and not any(binding.role == "jaw" for binding in rotations):
-        raise RigError(_refusal(character, rotations))
+        raise RigError(_refusal(character, rotations, still))
     carried = RigProfile(keys, rotations).carried
-    missing = {name: _reason(name, character, found.missing) for name in CHANNELS if name not in carried}
+    missing = {name: _reason(name, character, found.missing, still) for name in CHANNELS if name not in carried}
     return RigProfile(keys, rotations, missing=missing, notes=(*notes, *found.notes))
 
 
-def _landmark_keys(mesh: bpy.types.Object, bindings: Iterable[KeyBinding]) -> set[str]:
-    """The keys that tell where eyes and mouth are."""
-    return {b.key for b in bindings if b.object == mesh.name and b.carried & {"eyeBlinkLeft", "eyeBlinkRight", *_MOUTH}}
+def _read(character: Character, bindings: Iterable[KeyBinding]) -> dict[str, KeyedMesh]:
+    """The meshes by name, with the keys that are bound."""
+    return {mesh.name: read_mesh(mesh, {b.key for b in bindings if b.object == mesh.name}) for mesh in character.meshes}
+
+
+def _named_head(found: Found | None) -> tuple[bpy.types.Object, str] | None:
+    """Armature and bone of a head that is called one."""
+    heads = [t for t in found.turnings if t.role == "head" and t.bone and t.source == "name"] if found else []
+    return (heads[0].object, heads[0].bone) if heads else None
+
+
+def _frame_of_skin(character: Character, read: Mapping[str, KeyedMesh]) -> NDArray[np.float64] | None:
+    """The head frame as the skin that keys move looks; None where no key moves skin."""
+    most = max(read.values(), key=lambda keyed: len(keyed.vertices), default=None)
+    return frames_from_normals(most, character)[0] if most is not None and len(most.vertices) >= _SKIN else None
+
+
+def _faces_backwards(frame: NDArray[np.float64], character: Character, read: Mapping[str, KeyedMesh]) -> bool:
+    """Whether the skin that keys move looks against the head frame, as sides that are called wrongly make it."""
+    told = [keyed for keyed in read.values() if keyed.deltas.any()] or [read_mesh(m) for m in character.meshes[:1]]
+    looks = sum((keyed.looks for keyed in told), np.zeros(3))
+    return bool(looks @ frame[:, 2] < -_BACKWARDS * max(float(np.linalg.norm(looks)), 1e-9))
+
+
+def _other_side(binding: KeyBinding) -> KeyBinding:
+    """The binding with left for right."""
+    sides = {"Left": "Right", "Right": "Left"}
+    return replace(
+        binding,
+        channels={re.sub("Left$|Right$", lambda side: sides[side[0]], c): w for c, w in binding.channels.items()},
+    )
 
 
 def _centers(
@@ -121,23 +171,42 @@ def _rotation(turning: Turning, frame: NDArray[np.float64]) -> RotationBinding:
 def head_frame(character: Character) -> NDArray[np.float64]:
     """The head frame in world space at rest, (3, 3), as eyes and mouth tell it, or as is the custom without them."""
     named = bind_by_name(character)
-    read = {mesh.name: read_mesh(mesh, _landmark_keys(mesh, named)) for mesh in character.meshes}
+    read = _read(character, named)
     frame = _told_frame(character, named, read, find_turning(character, _place(named, read, None)))
     return frame if frame is not None else usual_frame(character)
 
 
-def _without_jaw(
-    turnings: Sequence[Turning], bindings: Sequence[KeyBinding], read: Mapping[str, KeyedMesh], notes: list[str]
-) -> list[Turning]:
-    """What turns, without a jaw bone that deforms skin which keys open as well."""
+def _without_double_jaw(
+    turnings: Sequence[Turning],
+    bindings: Sequence[KeyBinding],
+    read: Mapping[str, KeyedMesh],
+    frame: NDArray[np.float64],
+    notes: list[str],
+) -> tuple[list[Turning], tuple[KeyBinding, ...]]:
+    """What turns, and the keys, of which only one opens the jaw: keys that lower all of it, else its bone.
+
+    Keys that are called as if they opened the mouth, but leave the chin to the bone, show the rest of their shape.
+    """
     opening = [binding for binding in bindings if "jawOpen" in binding.carried]
-    kept = []
-    for turning in turnings:
-        if turning.role == "jaw" and any(_share(turning, read[b.object], b.key) > _SAME_SKIN for b in opening):
-            notes.append(f"Shape keys open the mouth, so the bone '{turning.bone or turning.object.name}' rests.")
-        else:
-            kept.append(turning)
-    return kept
+    jaws = [turning for turning in turnings if turning.role == "jaw"]
+    parts = [b for b in opening if any(_share(jaw, read[b.object], b.key) > _SAME_SKIN for jaw in jaws)]
+    whole = [b for b in parts if any(_lowered(jaw, read[b.object], b.key, frame) > _WHOLE_JAW for jaw in jaws)]
+    if whole:
+        names = " and ".join(f"'{jaw.bone or jaw.object.name}'" for jaw in jaws)
+        notes.append(f"Shape keys open the mouth, so {names} {'rest' if len(jaws) > 1 else 'rests'}.")
+        return [turning for turning in turnings if turning.role != "jaw"], tuple(bindings)
+    rest = ((b, {c: w for c, w in b.channels.items() if b not in parts or c != "jawOpen"}) for b in bindings)
+    return list(turnings), tuple(replace(b, channels=channels) for b, channels in rest if channels)
+
+
+def _lowered(turning: Turning, keyed: KeyedMesh, key: str, frame: NDArray[np.float64]) -> float:
+    """How far a key lowers what hangs on a jaw, over how far the jaw, when it turns, would."""
+    if not turning.bone or keyed.object.find_armature() != turning.object:
+        return float(turning.object == keyed.object)
+    held = deformed_vertices(keyed.object, turning.object, turning.bone)
+    before = np.clip((points_of(keyed.object) - turning.position) @ frame[:, 2], 0.0, None)
+    lowered = -keyed.deltas[keyed.names.index(key)] @ frame[:, 1]
+    return float(held[keyed.vertices] @ lowered) / max(JAW_OPEN_RAD * float(held @ before), 1e-9)
 
 
 def _share(turning: Turning, keyed: KeyedMesh, key: str) -> float:
@@ -173,12 +242,13 @@ def _hold(eye: Turning, mesh: bpy.types.Object) -> float:
     return float(deformed_vertices(mesh, eye.object, eye.bone).max(initial=0.0)) if eye.bone else 1.0
 
 
-def _refusal(character: Character, rotations: Sequence[RotationBinding]) -> str:
+def _refusal(character: Character, rotations: Sequence[RotationBinding], still: Collection[str]) -> str:
     """Why nothing of a face can be animated, and what to do."""
     names = [name for mesh in character.meshes for name in key_names(mesh)]
     listed = ", ".join(f"'{name}'" for name in names[:_MANY]) + (" ..." if len(names) > _MANY else "")
     what = (
-        f"none of its {len(names)} shape keys ({listed}) is named like, or moves, a part of a face"
+        f"its shape keys ({listed}) move nothing" if still
+        else f"none of its {len(names)} shape keys ({listed}) is named like, or moves, a part of a face"
         if names else "it has no shape keys and no jaw bone"
     )  # fmt: skip
     turns = {"head": "head", "neck": "head", "eye": "eyes"}
@@ -190,7 +260,7 @@ def _refusal(character: Character, rotations: Sequence[RotationBinding]) -> str:
     )
 
 
-def _reason(channel: str, character: Character, reasons: Mapping[str, str]) -> str:
+def _reason(channel: str, character: Character, reasons: Mapping[str, str], still: Collection[str]) -> str:
     """Why nothing carries a channel, in an artist's words."""
     if channel in ("headX", "headY", "headZ"):
         return _TRANSLATION_REASON
@@ -198,5 +268,8 @@ def _reason(channel: str, character: Character, reasons: Mapping[str, str]) -> s
         return reasons.get("head", "Nothing turns the head.")
     if channel.startswith("gaze"):
         return "There are no eyeLook shape keys, and no eyes turn: " + reasons.get("eyes", "none were found.")
+    called = [key for key, known in recognize(still).items() if channel in known.channels]
+    if called:
+        return f"The shape key '{called[0]}' moves nothing."
     meshes = ", ".join(f"'{mesh.name}'" for mesh in character.meshes) or "the character"
     return f"No shape key of {meshes} is named like {channel}, or moves like it."

@@ -62,7 +62,7 @@ def face_frame(
 ) -> NDArray[np.float64] | None:
     """The head frame in world space at rest, (3, 3), from the places (3,) of eyes and mouth; None without the eyes."""
     frames = _custom_frames(character)
-    custom = frames[1] @ UPRIGHT
+    custom = usual_frame(character)
     if left is None or right is None or np.linalg.norm(left - right) < 1e-9:
         return None
     x = _nearest_axis(_unit(left - right), frames, _SNAP_LEFT_RAD)
@@ -76,16 +76,15 @@ def face_frame(
 
 
 def usual_frame(character: Character) -> NDArray[np.float64]:
-    """The head frame (3, 3) of a character that stands and faces as is the custom in Blender."""
-    return _custom_frames(character)[1] @ UPRIGHT
+    """The head frame (3, 3) of a character that stands and faces as is the custom in Blender, mirrored or not."""
+    frame = _custom_frames(character)[1] @ UPRIGHT
+    return frame * (1.0, -1.0, -1.0) if rest_matrix(character.root).is_negative else frame
 
 
 def frames_from_normals(keyed: KeyedMesh, character: Character) -> list[NDArray[np.float64]]:
     """Head frames (3, 3) that a face may have whose skin looks as the normals say: upright first, then lying."""
-    motion = np.linalg.norm(keyed.deltas, axis=2).max(axis=0, initial=0.0)
-    forward = (keyed.normals * motion[:, None]).sum(axis=0).astype(np.float64)
-    frames = _custom_frames(character)
-    custom = frames[1] @ UPRIGHT
+    forward, frames = keyed.looks, _custom_frames(character)
+    custom = usual_frame(character)
     made = []
     for up in (np.array([0.0, 0.0, 1.0]), custom[:, 1], *np.eye(3)[:2], *-np.eye(3)):
         across = forward - up * (forward @ up)

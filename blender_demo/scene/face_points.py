@@ -37,6 +37,12 @@ class KeyedMesh:
         energy = np.sum(self.deltas[self.names.index(name)].astype(np.float64) ** 2, axis=1)
         return energy / max(float(energy.sum()), 1e-30)
 
+    @property
+    def looks(self) -> NDArray[np.float64]:
+        """Which way the skin looks (3,), by how far keys move it; longer where more is moved."""
+        motion = np.linalg.norm(self.deltas, axis=2).max(axis=0, initial=0.0)
+        return (self.normals * motion[:, None]).sum(axis=0).astype(np.float64)
+
     def center_of(self, name: str) -> NDArray[np.float64] | None:
         """The middle (3,) of what a key moves, by how far; None for a key that moves nothing."""
         energy = self.energy_of(name)
@@ -57,13 +63,13 @@ def read_mesh(mesh: bpy.types.Object, names: Collection[str] | None = None) -> K
         return rest[block.name]
 
     base = points(keys.reference_key)
-    size = float(np.ptp(base, axis=0).max(initial=0.0))
+    size = float(np.ptp(base, axis=0).max()) if len(base) else 0.0
     read, moved, deltas = [], np.zeros(len(base), bool), []
     for block in blocks:
         if block == keys.reference_key or (names is not None and block.name not in names):
             continue
         delta = points(block) - points(block.relative_key)
-        moves = np.abs(delta).max(axis=1) > _STANDSTILL * size
+        moves = np.abs(delta).max(axis=1, initial=0.0) > _STANDSTILL * size
         read.append(block.name)
         deltas.append(np.where(moves[:, None], delta, np.float32(0.0)))
         moved |= moves

@@ -4,7 +4,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import bpy
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.mapping.by_shape import FaceFound, find_face, read_shapes
-from ..backend.mapping.names import Recognized, recognize
+from ..backend.mapping.names import Recognized, is_of_body, recognize
 from ..backend.motion.factors import FACTOR_OF
 from .character import Character, shape_keys
 from .face_frame import frames_from_normals
 from .face_points import KeyedMesh, read_mesh
 from .key_values import factor_of
 from .rig_profile import KeyBinding
+from .skin import deformed_vertices
 
 __all__ = ["KeysFound", "bind_by_name", "bind_by_shape", "key_names", "without_doubles"]
 
@@ -31,8 +32,17 @@ _MEANINGLESS: Final = re.compile(
 _FEW: Final = 3
 """Names of a face from which the names of a character are taken to mean something."""
 
-_SAYS_NOTHING: Final = 0.25
+_SAYS_NOTHING: Final = 0.5
 """Mean likeness of keys to those of a face below which the face is looked for in other directions."""
+
+_ON_HEAD: Final = 0.5
+"""Part of its motion that a key of a face has on what hangs on the head."""
+
+_ENOUGH_READ, _ENOUGH_PART = 12, 0.25
+"""Things of a face that keys show, and their part of all keys, from which there is a face and no waving cloth."""
+
+_DOUBTED: Final = 0.5
+"""Confidence up to which the name of a key says nothing on a prop: a door opens too."""
 
 _ENOUGH_LIP_CHANNELS: Final = 12
 """Keys for single channels of the lips from which visemes are left at rest."""
@@ -60,6 +70,11 @@ def _keyed_once(character: Character) -> list[bpy.types.Object]:
     return list({shape_keys(mesh).session_uid: mesh for mesh in reversed(character.meshes)}.values())[::-1]
 
 
+def _is_prop(mesh: bpy.types.Object, character: Character) -> bool:
+    """Whether a mesh is called something that is no part of a face, and hangs on no armature that tells better."""
+    return character.armature is None and is_of_body(mesh.name)
+
+
 def bind_by_name(character: Character) -> tuple[KeyBinding, ...]:
     """The keys of all meshes whose names tell what they show, all that there are."""
     meshes = _keyed_once(character)
@@ -67,7 +82,9 @@ def bind_by_name(character: Character) -> tuple[KeyBinding, ...]:
     return tuple(
         KeyBinding(mesh.name, name, dict(known[name].channels), low=_low(mesh, name, known[name]),
                    confidence=known[name].confidence, convention=known[name].convention)
-        for mesh in meshes for name in key_names(mesh) if name in known and known[name].channels
+        for mesh in meshes for name in key_names(mesh)
+        if name in known and known[name].channels
+        and (known[name].confidence > _DOUBTED or not _is_prop(mesh, character))
     )  # fmt: skip
 
 
@@ -77,44 +94,66 @@ def _low(mesh: bpy.types.Object, name: str, known: Recognized) -> float:
     return max(known.low, -1.0) if block.slider_min < 0.0 else 0.0
 
 
-def bind_by_shape(character: Character, named: Sequence[KeyBinding], frame: NDArray[np.float64] | None) -> KeysFound:
-    """The keys whose names tell nothing, by what they move. frame: the head frame (3, 3) where it is known."""
+def bind_by_shape(
+    character: Character,
+    named: Sequence[KeyBinding],
+    frame: NDArray[np.float64] | None,
+    head: tuple[bpy.types.Object, str] | None = None,
+) -> KeysFound:
+    """The keys whose names tell nothing, by what they move.
+
+    frame: the head frame (3, 3) where it is known. head: armature and bone of the head where a name tells it; what
+    keys move elsewhere is a body.
+    """
     spoken = {binding.key for binding in named}
     means = len(spoken) >= _FEW
-    meshes: dict[bpy.types.Object, list[str]] = {}
-    for mesh in _keyed_once(character):
-        names = [n for n in key_names(mesh) if n not in spoken and (not means or _MEANINGLESS.fullmatch(n))]
-        if names:
-            meshes[mesh] = names
-    if not meshes:
+    read: dict[str, KeyedMesh] = {}
+    nameless: dict[str, list[str]] = {}
+    for mesh in (mesh for mesh in _keyed_once(character) if not _is_prop(mesh, character)):
+        said_nothing = _MEANINGLESS.fullmatch if means else lambda name: not is_of_body(name)
+        if any(name not in spoken and said_nothing(name) for name in key_names(mesh)):
+            keyed = _of_head(read_mesh(mesh), head)
+            read[mesh.name] = keyed
+            nameless[mesh.name] = [name for name in keyed.names if name not in spoken and said_nothing(name)]
+    if not any(nameless.values()):
         return KeysFound(())
-    read = {mesh: read_mesh(mesh) for mesh in meshes}
-    main = max(read.values(), key=lambda keyed: len(meshes[keyed.object]))
+    main = max(read.values(), key=lambda keyed: len(nameless[keyed.object.name]))
     frames = [frame] if frame is not None else frames_from_normals(main, character)
     found, frame = _find(main, frames)
     if found is None:
         return KeysFound(())
     bindings: list[KeyBinding] = []
     for mesh, keyed in read.items():
-        taken = {channel for b in named if b.object == mesh.name for channel in b.carried}
-        rows = [keyed.names.index(name) for name in meshes[mesh]]
+        taken = {channel for b in named if b.object == mesh for channel in b.carried}
+        rows = [keyed.names.index(name) for name in nameless[mesh]]
         readings = read_shapes(keyed.points @ frame, keyed.deltas[rows] @ frame, found.face, taken)
         bindings += [
-            KeyBinding(mesh.name, name, dict(reading.channels), source="geometry", confidence=reading.confidence)
-            for name, reading in zip(meshes[mesh], readings, strict=True) if reading is not None
+            KeyBinding(mesh, name, dict(reading.channels), source="geometry", confidence=reading.confidence)
+            for name, reading in zip(nameless[mesh], readings, strict=True) if reading is not None
         ]  # fmt: skip
+    kinds = {frozenset(binding.carried) for binding in bindings}
+    if len(kinds) < min(_ENOUGH_READ, _ENOUGH_PART * sum(map(len, nameless.values()))):
+        return KeysFound(())
     return KeysFound(tuple(bindings), frame)
+
+
+def _of_head(keyed: KeyedMesh, head: tuple[bpy.types.Object, str] | None) -> KeyedMesh:
+    """The keys that move what hangs on the head more than all else; all of them where it is not known what does."""
+    held = deformed_vertices(keyed.object, *head)[keyed.vertices] if head is not None else np.zeros(0)
+    if not held.any():
+        return keyed
+    rows = [row for row, name in enumerate(keyed.names) if held @ keyed.energy_of(name) >= _ON_HEAD]
+    return replace(keyed, names=tuple(keyed.names[row] for row in rows), deltas=keyed.deltas[rows])
 
 
 def _find(keyed: KeyedMesh, frames: Iterable[NDArray[np.float64]]) -> tuple[FaceFound | None, NDArray[np.float64]]:
     """The face that the keys of a mesh speak for, and the head frame of `frames` in which they do so most."""
     best, best_frame = None, np.eye(3)
-    moving = int((np.abs(keyed.deltas).max(axis=(1, 2), initial=0.0) > 0.0).sum())
     for frame in frames:
         found = find_face(keyed.points @ frame, keyed.deltas @ frame)
         if found is not None and (best is None or found.likeness > best.likeness):
             best, best_frame = found, frame
-        if best is not None and best.likeness >= _SAYS_NOTHING * moving:
+        if best is not None and best.likeness >= _SAYS_NOTHING:
             break
     return best, best_frame
 

@@ -97,8 +97,9 @@ class KeyBinding:
     @property
     def carried(self) -> set[str]:
         """The channels that are seen when the key moves."""
-        most = max(abs(weight) for weight in self.channels.values())
-        return {channel for channel, weight in self.channels.items() if abs(weight) >= _LEAST_SHARE * most}
+        shown = {channel: max(weight * self.low, weight * self.high) for channel, weight in self.channels.items()}
+        most = max(shown.values())
+        return {channel for channel, amount in shown.items() if amount > 0.0 and amount >= _LEAST_SHARE * most}
 
 
 @dataclass(frozen=True)

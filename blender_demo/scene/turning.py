@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .bone_names import common_words, name_rank
 from .character import Character, rest_matrix, rig_bones
-from .face_frame import UPRIGHT, rotation_of
+from .face_frame import usual_frame
 from .free_bones import AIMS, Rig, holding, is_active, is_driven, said, takes_rotation
 from .rig_profile import Role, Source
 from .skin import Points, deformed_vertices, moved_by_keys, points_of
@@ -107,7 +107,7 @@ def _up(place: FacePlace | None, character: Character) -> Points:
     """The direction in which the head stands, in world space."""
     if place is not None and place.frame is not None:
         return np.asarray(place.frame)[:, 1]
-    return (rotation_of(rest_matrix(character.root)) @ UPRIGHT)[:, 1]
+    return usual_frame(character)[:, 1]
 
 
 def _halves(character: Character, vertices: Mapping[str, NDArray[np.intp]], up: Points) -> list[dict[str, Any]]:
@@ -435,6 +435,22 @@ def _add_jaw(rig: Rig, head: str | None, place: FacePlace | None, answer: _Answe
     answer.missing["jaw"] = next(iter(reasons), "No bone is named like a jaw, or carries the lower face alone.")
 
 
+def _add_jaw_object(character: Character, answer: _Answer) -> None:
+    """Add the object that is called a jaw; it turns about its origin, wherever that lies."""
+    common = common_words((part.name for part in character.parts), character.name)
+    for part in _loose(character):
+        rank = name_rank(part.name, "jaw", common)
+        held = holding(part)
+        if rank is None:
+            continue
+        if held is None and not is_driven(part):
+            answer.turnings.append(_object_turning(part, "jaw", "", "name", 1.0 if rank[0] == 0 else 0.9))
+            return
+        what = said(held) if held is not None else "is turned by a driver"
+        answer.missing["jaw"] = f"'{part.name}' {what}, so its own rotation is not seen. Mute that to let it turn."
+    answer.missing.setdefault("jaw", f"'{character.name}' has no armature with a jaw, and no object that is one.")
+
+
 def find_turning(character: Character, place: FacePlace | None = None) -> Found:
     """What turns on a character, and why not where nothing does.
 
@@ -448,7 +464,7 @@ def find_turning(character: Character, place: FacePlace | None = None) -> Found:
         _add_jaw(rig, head, place, answer)
     else:
         _add_head_object(character, place, answer)
-        answer.missing["jaw"] = f"'{character.name}' has no armature with a jaw."
+        _add_jaw_object(character, answer)
     _add_eyes(rig, character, head, place, answer)
     order = {"neck": 0, "head": 1, "eye": 2, "jaw": 3}
     turnings = sorted(answer.turnings, key=lambda turning: order[turning.role])

@@ -45,7 +45,9 @@ def face(addon: Any) -> bpy.types.Object:
     obj = bpy.data.objects.new("Face", mesh)
     bpy.context.scene.collection.objects.link(obj)
     for name in ("Basis", *ARKIT_NAMES):
-        obj.shape_key_add(name=name).value = 0.0
+        block = obj.shape_key_add(name=name)
+        block.value = 0.0
+        block.data[2].co.z -= 0.01 * (name != "Basis")
     addon.character = obj
     return obj
 

@@ -51,6 +51,8 @@ CLASSES: Final[tuple[dict[str, float], ...]] = (
 _SINGLES: Final = len(ARKIT_NAMES)
 _BLINKS: Final = [i for i, channels in enumerate(CLASSES) if any(name.startswith("eyeBlink") for name in channels)]
 _GAZES: Final = [i for i, channels in enumerate(CLASSES) if len(channels) > 1 and any("eyeLook" in n for n in channels)]
+_LOOKS: Final = [i for i, channels in enumerate(CLASSES) if len(channels) == 1 and "eyeLook" in next(iter(channels))]
+_ASIDE: Final = [i for i, channels in enumerate(CLASSES) if any("LookIn" in n or "LookOut" in n for n in channels)]
 _SIDED_MOUTH: Final = [i for i, name in enumerate(ARKIT_NAMES) if re.fullmatch("mouth.+(Left|Right)", name)]
 
 _PAIR_COST: Final = 0.1
@@ -62,7 +64,10 @@ _SIZE_COST: Final = 0.03
 _SIDE_COST: Final = 0.3
 """Likeness lost by a key of both sides to a class of one, and half of what is lost by a key of the other side."""
 
-_TOO_FAR: Final = (0.07, 0.10)
+_OTHER_SIDE: Final = 0.75
+"""Difference of sides from which a key and a class cannot be the same: one is of both sides, the other of one."""
+
+_TOO_FAR: Final = (0.10, 0.14)
 """Metres on the common face: no key of a face moves a vertex farther than the second, few farther than the first."""
 
 _LEAST_LIKENESS: Final = 0.45
@@ -99,6 +104,9 @@ _CARTOON_CONFIDENCE: Final = 0.5
 _SHUTS: Final = (0.20, 0.35)
 """Part of its height that a region loses: a blink loses more than the second, every other key less than the first."""
 
+_SHUTS_MOST: Final = (0.5, 0.8)
+"""The same, over the most that a key of the lids loses: a squint shuts them by half."""
+
 _BLINK_BONUS: Final = 0.3
 
 _COUNTED: Final = 0.3
@@ -106,6 +114,9 @@ _COUNTED: Final = 0.3
 
 _ROUGH, _FINE, _FULL = 300, 800, 3000
 """Vertices that are looked at while the face is searched, while its place is improved, and in the end."""
+
+_ENOUGH_KEYS: Final = 80
+"""Keys that are looked at while the face is searched."""
 
 _EYES_OVER_MOUTH: Final = (EYE_Y - MOUTH_Y) / 0.020
 """Height of the eyes over the mouth, over the spread of what keys of the mouth move, on the own head."""
@@ -124,7 +135,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class FaceFound:
-    """Where the face is. likeness: sum over the keys of how much each looks like a key of a face."""
+    """Where the face is. likeness: mean over the keys of how much each looks like a key of a face."""
 
     face: FaceMap
     likeness: float
@@ -204,7 +215,8 @@ class _Seen:
         local = np.tensordot(local_features(self.places, self.motions), known.local, axes=(1, 2)).max(axis=1)
         octaves = np.abs(np.log2(np.maximum(key_amplitudes(self.motions), 1e-5)[:, None] / known.amplitude))
         sided = _sidedness(place_features(self.places, self.motions, known.anchors), known.anchors)
-        unlike = _SIZE_COST * octaves.clip(0, 3) + _SIDE_COST * np.abs(sided[:, None] - known.sidedness)
+        aside = np.abs(sided[:, None] - known.sidedness)
+        unlike = _SIZE_COST * octaves.clip(0, 3) + _SIDE_COST * aside + 1.0 * (aside > _OTHER_SIDE)
         alike = 0.5 * self.place_likeness(known) + (0.5 * local - unlike) * self.share[:, None]
         alike[:, _SINGLES:] -= _PAIR_COST
         return alike
@@ -222,16 +234,20 @@ def find_face(
     heads: names of the known heads to compare with; all by default.
     """
     known = _prototypes(heads)
-    keys = [key for key in range(len(deltas)) if np.abs(deltas[key]).max(initial=0.0) > 0.0]
-    if not keys:
+    keys = np.flatnonzero(np.abs(deltas).max(axis=(1, 2), initial=0.0) > 0.0)
+    if not len(keys):
         return None
+    if len(keys) > _ENOUGH_KEYS:  # those that move least of a head: what changes all of it is no expression
+        moved = [int((np.abs(deltas[key]).max(axis=1) > 0.1 * np.abs(deltas[key]).max()).sum()) for key in keys]
+        local = keys[np.array(moved) <= max(np.median(moved), 0.5 * max(moved))]
+        keys = np.random.default_rng(0).choice(local, min(_ENOUGH_KEYS, len(local)), replace=False)
     points, deltas = _sample(points, deltas[keys], _FULL)
     rough, fine = _sample(points, deltas, _ROUGH), _sample(points, deltas, _FINE)
     coarse = replace(known, anchors=known.anchors[::2], place=unit(_every_other_anchor(known.place)))
 
     def rated(face: FaceMap, sample: tuple[Floats, Floats], by: _Prototypes) -> float:
         alike = _Seen.through(face, *sample).place_likeness(by).max(axis=1)
-        return float(np.clip(alike - _COUNTED, 0.0, None).sum())
+        return float(np.clip(alike - _COUNTED, 0.0, None).mean())
 
     def best(faces: Iterable[FaceMap], count: int) -> list[FaceMap]:
         return sorted(faces, key=lambda face: -rated(face, rough, coarse))[:count]
@@ -317,11 +333,13 @@ def read_shapes(
     points, deltas = _sample(points, deltas, _FULL)
     seen = _Seen.through(face, points, deltas)
     alike = seen.likeness(known)
-    bonus = _BLINK_BONUS * seen.share * np.interp(_shutting(points, deltas), _SHUTS, (0.0, 1.0))
-    alike[:, _BLINKS] += np.where(alike[:, _BLINKS] > _COUNTED, bonus[:, None], 0.0)
+    alike[:, _BLINKS] += _blink_bonus(alike[:, _BLINKS], _shutting(points, deltas), seen.share)
     gone = set(taken)
     alike[:, [i for i, channels in enumerate(CLASSES) if gone & set(channels)]] = -1.0
     pairs = _pairs(alike)
+    if not any(row in _ASIDE and alike[key, row] > _LEAST_LIKENESS for key, row in pairs):
+        alike[:, _LOOKS] = -1.0  # an eye that no key turns aside none turns up or down: its lids move by themselves
+        pairs = _pairs(alike)
     together = _with_gazes(deltas, [key for key, row in pairs if row in _GAZES and alike[key, row] > _LEAST_LIKENESS])
     alike[np.ix_(together, _GAZES)] += _GAZE_BONUS
     pairs = _pairs(alike)
@@ -366,6 +384,14 @@ def _shutting(points: Floats, deltas: Floats) -> Floats:
     return shut
 
 
+def _blink_bonus(alike: Floats, shutting: Floats, share: Floats) -> Floats:
+    """What keys that shut something like lids are more alike to blinks (K, N): those that shut it most."""
+    like_lids = alike > _COUNTED
+    most = max(float(shutting[like_lids.any(axis=1)].max(initial=0.0)), 1e-6)
+    bonus = share * np.interp(shutting, _SHUTS, (0.0, 1.0)) * np.interp(shutting / most, _SHUTS_MOST, (0.0, 1.0))
+    return np.where(like_lids, _BLINK_BONUS * bonus[:, None], 0.0).astype(np.float32)
+
+
 def _at_mouth(seen: _Seen) -> NDArray[np.bool_]:
     """Which keys (K,) move the mouth more than all else."""
     energy = np.sum(seen.motions**2, axis=2)
@@ -395,7 +421,8 @@ def _mouth_reading(
         likeness = float(made @ target) / max(float(np.linalg.norm(made) * np.linalg.norm(target)), 1e-12)
     if likeness < max(_LEAST_MIXTURE, single.confidence + _MIXTURE_GAIN if single is not None else 0.0):
         return single
-    return Reading(_mixture([parts[i] for i in chosen], weights), min(likeness, 0.99))
+    mixed = _mixture([parts[i] for i in chosen], weights)
+    return Reading(mixed, min(likeness, 0.99)) if mixed else single
 
 
 def _line_reading(points: Floats, delta: Floats, taken: set[str]) -> Reading | None:

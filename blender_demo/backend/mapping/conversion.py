@@ -27,6 +27,15 @@ _RIDGE: Final = 0.001
 _GAP_WEIGHT: Final = 5.0
 """What the opening between the lips counts, over all other motion of the lips: whether they shut is seen first."""
 
+_EYEBALL_WEIGHT: Final = 1.0
+"""What the turn of an eyeball counts, over the mean motion of a channel: lids hardly tell where an eye looks."""
+
+_OWN_WEIGHT: Final = 0.01
+"""What a channel counts by itself, over the mean motion of a channel: a tongue does not move the skin at all."""
+
+_EYE_TURNS: Final = (("eyeLookUp", 0, 1.0), ("eyeLookDown", 0, -1.0), ("eyeLookIn", 1, 1.0), ("eyeLookOut", 1, -1.0))
+"""Stem of a channel, the axis about which it turns its eye, and which way."""
+
 _SWEEPS: Final = 400
 _STILL: Final = 1e-5
 """Sweeps end when no weight changes by more."""
@@ -44,9 +53,20 @@ class FaceMotion:
     lips: NDArray[np.float64]
 
     def costs(self) -> NDArray[np.float64]:
-        """Products (52, 52) in which the opening between the lips counts more."""
-        gap = self.lips[:, :1]
-        return self.products + _GAP_WEIGHT * (gap @ gap.T) / np.mean(gap**2) * np.mean(np.diag(self.products))
+        """Products (52, 52) in which the opening between the lips counts more, and the turn of the eyeballs too."""
+        gap, turns = self.lips[:, :1], _eye_turns()
+        counted = _GAP_WEIGHT * (gap @ gap.T) / np.mean(gap**2) + _EYEBALL_WEIGHT * (turns @ turns.T)
+        counted += _OWN_WEIGHT * np.eye(len(counted))
+        return self.products + counted * np.mean(np.diag(self.products))
+
+
+def _eye_turns() -> NDArray[np.float64]:
+    """How each channel turns the eyeballs (52, 4): left up, left in, right up, right in."""
+    turns = np.zeros((len(ARKIT_NAMES), 4))
+    for stem, axis, way in _EYE_TURNS:
+        for eye, side in enumerate(("Left", "Right")):
+            turns[ARKIT_NAMES.index(stem + side), 2 * eye + axis] = way
+    return turns
 
 
 @cache

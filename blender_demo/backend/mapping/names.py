@@ -34,7 +34,7 @@ from typing import Any, Final
 
 from ..motion.factors import ARKIT_NAMES
 
-__all__ = ["Recognized", "match_names", "plain", "recognize"]
+__all__ = ["Recognized", "is_of_body", "match_names", "plain", "recognize"]
 
 _FOLDER: Final = Path(__file__).parent
 _DUPLICATE: Final = re.compile(r"\.\d{3}$")
@@ -160,6 +160,11 @@ def _vocabulary() -> _Words:
         other=around["other"],
         synonyms={word: main for main, words in values["synonyms"].items() for word in words},
     )
+
+
+def is_of_body(name: str) -> bool:
+    """Whether a name speaks of what is no part of a face, or of its form at rest: 'fat', 'Door', 'breast size'."""
+    return not _vocabulary().other.isdisjoint(_words(name))
 
 
 def _unaccented(character: str) -> str:

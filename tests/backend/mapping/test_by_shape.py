@@ -156,3 +156,14 @@ def test_a_mouth_drawn_as_a_line_is_told_by_opening_and_width() -> None:
 def test_keys_that_move_nothing_are_no_face(own: Arrays) -> None:
     points, deltas = own
     assert find_face(points, 0.0 * deltas[:3]) is None
+
+
+def test_lids_of_eyes_that_no_key_turns_are_not_taken_for_looks(own: Arrays) -> None:
+    points, deltas = own
+    names = [name for name in ARKIT_NAMES if not name.startswith("eyeLook")]
+    shut = {side: deltas[ARKIT_NAMES.index(f"eyeBlink{side}")] for side in ("Left", "Right")}
+    keys = [*(deltas[ARKIT_NAMES.index(name)] for name in names), *(0.45 * shut[side] for side in shut)]
+    readings = _read(points, np.stack(keys))
+    assert not [reading for reading in readings if reading is not None and any("Look" in c for c in reading.channels)]
+    for side in shut:
+        assert readings[names.index(f"eyeBlink{side}")].channels == {f"eyeBlink{side}": 1.0}  # pyright: ignore

@@ -106,3 +106,12 @@ def test_what_opens_most_opens_the_lips_of_the_model() -> None:
     opening = dict(zip(ARKIT_NAMES, face_motion().lips[:, 0], strict=True))
     assert max(opening, key=lambda name: opening[name]) == "jawOpen"
     assert min(opening, key=lambda name: opening[name]) == "mouthClose"
+
+
+def test_looks_aside_and_a_tongue_are_told_though_no_skin_moves() -> None:
+    meanings = [
+        {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0}, {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0},
+        {"tongueOut": 1.0},
+    ]  # fmt: skip
+    shown = _convert(0.7 * meanings_matrix(meanings), meanings)
+    assert shown == pytest.approx(0.7 * np.eye(3), abs=0.02)
