@@ -27,7 +27,9 @@ def _face(name: str, keys: tuple[str, ...] = ARKIT_NAMES) -> Any:
     obj = bpy.data.objects.new(name, mesh)
     bpy.context.scene.collection.objects.link(obj)
     for key in ("Basis", *keys):
-        obj.shape_key_add(name=key).value = 0.0
+        block = obj.shape_key_add(name=key)
+        block.value = 0.0
+        block.data[2].co.z -= 0.01 * (key != "Basis")
     return obj
 
 

@@ -68,7 +68,9 @@ def mapping() -> Iterator[Any]:
     bpy.context.scene.collection.objects.link(face)
     for name in ("Basis", *ARKIT_NAMES):
         if name != "jawOpen":
-            face.shape_key_add(name=name).value = 0.0
+            block = face.shape_key_add(name=name)
+            block.value = 0.0
+            block.data[2].co.z -= 0.01 * (name != "Basis")
     bpy.context.scene.demo.character = face
     yield bpy.context.scene.demo.mapping
     blender_demo.unregister()
