@@ -131,7 +131,7 @@ def _motion(scene: Any, source: str) -> "tuple[MotionClip, tuple[str, ...]]":
     from ..backend.errors import ClipError
     from ..backend.motion.formats import read_motion
     from ..scene.profiles import profile_of
-    from ..scene.read_clip import read_clip
+    from ..scene.read_keys import read_clip
     from .take import picked_character
 
     settings = settings_of(scene)

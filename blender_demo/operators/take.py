@@ -233,6 +233,7 @@ def remove_takes_of_scene(scene: Any) -> int:
     settings.show(())
     for name in ("checked", "clip_path", "clip_take", "clip_start_frame", "clip_speed", "clip_summary"):
         settings.property_unset(name)
+    settings.mapping.end_test()
     return remove_all(scene)
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what animates a character back to the channels of one factor: the inverse of `plan`."""
+"""From what animates a character back to the channels of one factor, or of all: the inverse of `plan`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import bpy
@@ -22,7 +23,7 @@ from .key_values import channels_of_keys, factor_of
 from .plan import JAW_ASIDE_RAD, JAW_OPEN_RAD, rotation_property
 from .rig_profile import KeyBinding, RigProfile, RotationBinding
 
-__all__ = ["KeyedTrack", "read_keys"]
+__all__ = ["KeyedTrack", "read_clip", "read_keys"]
 
 _ROLES: Final = {"lip": ("jaw",), "pose": ("neck", "head"), "eyes": ("eye",)}
 """What turns with a factor; the neck before the head that it carries."""
@@ -64,6 +65,16 @@ class _Source:
         return np.atleast_1d(np.array(self.block.path_resolve(self.path), np.float64))
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What is to be read of one factor, and the tracks to mute meanwhile."""
+
+    factor: str
+    sources: Sequence[_Source]
+    is_artists: bool
+    muted: Sequence[Any]
+
+
 def read_keys(
     character: Character,
     profile: RigProfile,
@@ -79,31 +90,80 @@ def read_keys(
     faster than recorded the voice plays; the clip goes with the recording. Raises RigError where nothing animates the
     factor, or where the profile cannot be read backwards.
     """
+    frames = _frames(scene, start_frame, end_frame)
+    (track,) = _read([_order(character, profile, factor)], profile, scene, frames, speed)
+    return track
+
+
+def read_clip(
+    character: Character,
+    profile: RigProfile,
+    scene: bpy.types.Scene,
+    start_frame: float,
+    end_frame: float | None = None,
+) -> tuple[MotionClip, tuple[str, ...]]:
+    """`read_keys` for all factors as one clip at the scene's rate, and why each factor that is at rest is.
+
+    Raises RigError where no factor can be read.
+    """
+    frames, orders, notes = _frames(scene, start_frame, end_frame), [], []
+    for factor in FACTORS:
+        try:
+            orders.append(_order(character, profile, factor.name))
+        except RigError as error:
+            notes.append(str(error))
+    if not orders:
+        raise RigError(notes[0])
+    clips = [track.clip for track in _read(orders, profile, scene, frames, 1.0)]
+    channels = np.concatenate([clip.channels for clip in clips], axis=1)
+    names = tuple(name for clip in clips for name in clip.names)
+    return MotionClip(clips[0].fps, channels, names).completed(), tuple(notes)
+
+
+def _frames(scene: bpy.types.Scene, start_frame: float, end_frame: float | None) -> NDArray[np.float64]:
+    """The frames to read. Raises RigError where there are none."""
     end = scene.frame_end if end_frame is None else end_frame
     count = int(np.floor(end - start_frame + _ROUNDING)) + 1
     if count < 1:
         raise RigError(
             f"The voice begins on frame {start_frame:g}, but the scene ends on {scene.frame_end}. Extend it."
         )
+    return start_frame + np.arange(count)
+
+
+def _order(character: Character, profile: RigProfile, factor: str) -> _Order:
+    """How to read a factor. Raises RigError where nothing animates it."""
     sources = _sources(character, profile, factor)
     is_artists = any(source.is_artists for source in sources)
     takes = _tracks(sources, factor)
     if not is_artists and not takes:
         raise RigError(f"Nothing animates the {factor} of '{character.name}'. Key it first, or choose a motion clip.")
-    frames = start_frame + np.arange(count)
     adds = any(strip.blend_type == "COMBINE" for track in takes for strip in track.strips)
     beneath = _tracks(sources, REST) if adds else []  # a new take will add to the same
-    with _without(takes if is_artists else beneath, scene):
-        values = [np.stack(column) for column in zip(*_rows(sources, scene, frames), strict=True)]
-    channels = _channels(list(zip(sources, values, strict=True)))
-    for name, gain in profile.gains.items():
-        if name in channels and gain > 0.0:
-            channels[name] = channels[name] / gain
-    names = FACTORS[FACTOR_INDEX[factor]].channels
-    columns = [np.clip(channels.get(name, np.zeros(count)), *LIMITS[name]) for name in names]
-    return KeyedTrack(
-        MotionClip(scene_fps(scene) / speed, np.stack(columns, axis=1).astype(np.float32), names), is_artists
-    )
+    return _Order(factor, sources, is_artists, takes if is_artists else beneath)
+
+
+def _read(
+    orders: Sequence[_Order], profile: RigProfile, scene: bpy.types.Scene, frames: NDArray[np.float64], speed: float
+) -> list[KeyedTrack]:
+    """The tracks of the orders. Those for which nothing is muted are read in one pass over the frames."""
+    passes = [[order for order in orders if not order.muted], *([order] for order in orders if order.muted)]
+    tracks: dict[str, KeyedTrack] = {}
+    for together in filter(None, passes):
+        sources = [source for order in together for source in order.sources]
+        with _without(together[0].muted, scene):
+            values = [np.stack(column) for column in zip(*_rows(sources, scene, frames), strict=True)]
+        read = iter(zip(sources, values, strict=True))
+        for order in together:
+            channels = _channels(list(islice(read, len(order.sources))))
+            for name, gain in profile.gains.items():
+                if name in channels and gain > 0.0:
+                    channels[name] = channels[name] / gain
+            names = FACTORS[FACTOR_INDEX[order.factor]].channels
+            columns = [np.clip(channels.get(name, np.zeros(len(frames))), *LIMITS[name]) for name in names]
+            clip = MotionClip(scene_fps(scene) / speed, np.stack(columns, axis=1).astype(np.float32), names)
+            tracks[order.factor] = KeyedTrack(clip, order.is_artists)
+    return [tracks[order.factor] for order in orders]
 
 
 def _sources(character: Character, profile: RigProfile, factor: str) -> list[_Source]:

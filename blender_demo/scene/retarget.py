@@ -5,17 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import bpy
-import numpy as np
 
 from ..backend.errors import RigError
 from ..backend.motion.clip import MotionClip
-from ..backend.motion.factors import FACTORS
+from ..backend.motion.formats import read_motion
 from .actions import TakeRange, takes
 from .bake import BakeReport, bake
 from .bake_options import BakeOptions
 from .character import Character
 from .profiles import profile_of
-from .read_keys import read_keys
+from .read_keys import read_clip
 from .rig_profile import RigProfile
 
 __all__ = ["retarget"]
@@ -50,7 +49,7 @@ def _clip_of(
     """The motion of a take, and how to bake it."""
     origin, path = take.origin, Path(bpy.path.abspath(take.origin.clip_path))
     if origin.clip_path and path.is_file():
-        clip = MotionClip.load(path)
+        clip = read_motion(path)
         how = replace(
             options,
             take=take.name,
@@ -61,14 +60,5 @@ def _clip_of(
             clip_speed=origin.speed,
         )
         return replace(clip, fps=clip.fps * origin.speed), how
-    tracks, reasons = [], []
-    for factor in FACTORS:
-        try:
-            tracks.append(read_keys(source, profile, factor.name, scene, take.start, end_frame=take.end).clip)
-        except RigError as error:  # a character need not have all of them
-            reasons.append(error)
-    if not tracks:
-        raise reasons[0]
-    names = tuple(name for track in tracks for name in track.names)
-    clip = MotionClip(tracks[0].fps, np.concatenate([track.channels for track in tracks], axis=1), names)
+    clip, _ = read_clip(source, profile, scene, take.start, take.end)
     return clip, replace(options, take=take.name, start_frame=take.start, first=None, last=None, clip_path="")
