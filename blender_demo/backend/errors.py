@@ -2,7 +2,8 @@
 """The errors this project raises. Their messages help an artist: what is wrong, with which file, what to do."""
 
 __all__ = [
-    "AudioError", "BakeError", "ClipError", "DemoError", "JobCancelled", "RigError", "WeightsError", "WorkerError",
+    "AudioError", "BakeError", "ClipError", "DemoError", "JobCancelled", "PortraitError", "RigError", "WeightsError",
+    "WorkerError",
 ]
 
 
@@ -24,6 +25,10 @@ class RigError(DemoError):
 
 class BakeError(DemoError):
     """Curves cannot be written onto a character."""
+
+
+class PortraitError(DemoError):
+    """A picture cannot be made to talk."""
 
 
 class WeightsError(DemoError):

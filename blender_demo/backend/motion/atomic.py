@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ClipError
+from ..errors import ClipError, DemoError
 
 __all__ = ["written_whole"]
 
 
 @contextmanager
-def written_whole(path: Path, what: str) -> Iterator[Path]:
+def written_whole(path: Path, what: str, kind: type[DemoError] = ClipError) -> Iterator[Path]:
     """A file beside `path` to write into; it takes the name `path` in the end, and is removed after a failure.
 
-    what: the kind of file, for the artist. Raises ClipError where the file cannot be written.
+    what: the kind of file, for the artist. Raises an error of that `kind` where the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -23,6 +23,6 @@ def written_whole(path: Path, what: str) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or error
-        raise ClipError(f"Cannot write the {what} {path}: {reason}. Choose a folder you may write to.") from error
+        raise kind(f"Cannot write the {what} {path}: {reason}. Choose a folder you may write to.") from error
     finally:
         temporary.unlink(missing_ok=True)
