@@ -407,7 +407,7 @@ def test_a_folder_that_does_not_exist(clip, tmp_path, capfd):
 def test_a_killed_worker_is_told_and_replaced(tmp_path):
     with Worker(WORKER_PYTHON, script=FAKE_CHILD) as worker:
         job = GenerationJob(worker, tmp_path / "long.wav", GenerationSettings())
-        with pytest.raises(DemoError, match=r"killed.*next generation starts a new worker"):
+        with pytest.raises(DemoError, match=r"killed.*next job starts a new worker"):
             job.run(lambda job: os.kill(worker.pid, signal.SIGKILL) if job.progress > 0 and worker.alive else None)
         assert GenerationJob(worker, tmp_path / "fine.wav", GenerationSettings()).run() is not None
 

@@ -1,32 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parent's side: a worker that is started on demand, and one job for it.
+"""The parent's side: a worker that is started on demand, and jobs for it.
 
 No torch, no bpy, nothing here blocks but what says so.
 """
 
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from .. import errors
 from ..errors import DemoError, JobCancelled, WorkerError
 from ..motion.clip import MotionClip
 from ..motion.formats import read_motion
+from ..portrait.order import PortraitOrder, PortraitResult
 from ..settings import GenerationSettings
 from .interpreter import BOOTSTRAP, python_can_run_worker, worker_command, worker_site_dirs
 from .process import OTHER_PYTHON, ChildProcess
-from .protocol import Cancel, Done, Failed, Generate, Hello, Message, Progress, Ready
+from .protocol import Cancel, Done, Failed, Generate, Hello, Message, Progress, Ready, RenderPortrait, Request
 
-__all__ = ["GenerationJob", "JobState", "Worker", "python_can_run_worker", "worker_site_dirs"]
+__all__ = [
+    "GenerationJob",
+    "Job",
+    "JobState",
+    "PortraitJob",
+    "Worker",
+    "python_can_run_worker",
+    "worker_site_dirs",
+]
+
+_R = TypeVar("_R")
 
 _POLL_S: Final = 0.02
 _MAX_STARTS: Final = 3
-_NEXT: Final = "The next generation starts a new worker; if it happens again, use a shorter range or another device."
+_NEXT: Final = "The next job starts a new worker; if it happens again, ask for less at once, or use another device."
 
 
 class Worker:
@@ -59,7 +71,7 @@ class Worker:
         self._started = 0.0
         self._last_job = 0
         self._backlog: deque[Message | WorkerError | None] = deque()
-        self._owner: weakref.ref[GenerationJob] | None = None
+        self._owner: weakref.ref[Job[Any]] | None = None
 
     def __enter__(self) -> "Worker":
         return self
@@ -120,7 +132,7 @@ class Worker:
             self._child.kill()
         self.close()
 
-    def claim(self, job: "GenerationJob") -> bool:
+    def claim(self, job: "Job[Any]") -> bool:
         """Make `job` the one that is worked on; False while another one is under way.
 
         A job that nobody holds any more is given up.
@@ -134,16 +146,16 @@ class Worker:
         self._owner = weakref.ref(job)
         return True
 
-    def submit(
-        self, audio: Path, settings: GenerationSettings, start_s: float, duration_s: float | None
-    ) -> tuple[int, Path]:
-        """Hand a job to the child, which must be ready. Returns its number and where its clip will lie."""
+    def submit(self, request: Callable[[int, Path], Request]) -> int:
+        """Hand a job to the child, which must be ready. Returns its number.
+
+        request: from that number, and the folder that is shared with the child, to the message.
+        """
         if self._child is None:
             raise WorkerError("The worker process is not running.")
         self._last_job += 1
-        out = self._child.folder / f"take_{self._last_job}.npz"
-        self.send(Generate(self._last_job, str(audio), settings.to_json(), start_s, duration_s, str(out)))
-        return self._last_job, out
+        self.send(request(self._last_job, self._child.folder))
+        return self._last_job
 
     def send(self, message: Message) -> None:
         """Send a message to the child, if there is one."""
@@ -200,18 +212,6 @@ class _LeftByItselfError(WorkerError):
     """The child's idle time ran out just as a job came."""
 
 
-def _with_whole_takes(settings: GenerationSettings) -> GenerationSettings:
-    """The same settings with absolute paths of the takes they name. Raises ClipError unless all of them can be read."""
-
-    def whole(take: str) -> str:
-        if take:
-            read_motion(Path(take))
-        return take and str(Path(take).absolute())
-
-    factors = {name: replace(control, given=whole(control.given)) for name, control in settings.factors.items()}
-    return replace(settings, prefix=whole(settings.prefix), suffix=whole(settings.suffix), factors=factors)
-
-
 class JobState(Enum):
     """WAITING for the worker to be free, STARTING it, RUNNING; the other three are final."""
 
@@ -223,28 +223,18 @@ class JobState(Enum):
     CANCELLED = auto()
 
 
-class GenerationJob:
-    """One take in the making. Driven by `step` from a timer or by `run`, with the same result.
-
-    Raises ClipError at once if the settings name a take that is missing or damaged.
+class Job(ABC, Generic[_R]):
+    """One piece of work. Driven by `step` from a timer or by `run`, with the same result.
 
     stage, progress (0..1, never falling): what to show. notes: sentences for the artist. timings: seconds by stage.
-    peak_memory_bytes: of the worker so far, 0 where unknown. clip, error: the outcome.
+    peak_memory_bytes: of the worker so far, 0 where unknown. result, error: the outcome.
     """
 
-    def __init__(
-        self,
-        worker: Worker,
-        audio: Path,
-        settings: GenerationSettings,
-        start_s: float = 0.0,
-        duration_s: float | None = None,
-    ) -> None:
+    what: ClassVar[str]
+    """What is made, as the subject of a sentence."""
+
+    def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self.audio = Path(audio).absolute()
-        self.settings = _with_whole_takes(settings)
-        self.start_s = start_s
-        self.duration_s = duration_s
         self.state = JobState.WAITING
         self.stage = ""
         self.progress = 0.0
@@ -252,12 +242,19 @@ class GenerationJob:
         self.timings: dict[str, float] = {}
         self.peak_memory_bytes = 0
         self.device = ""
-        self.clip: MotionClip | None = None
+        self.result: _R | None = None
         self.error: DemoError | None = None
         self._number = 0
-        self._out = Path()
         self._starts = 0
         self._cancel_deadline: float | None = None
+
+    @abstractmethod
+    def _request(self, number: int, folder: Path) -> Request:
+        """The message that asks the child for it; `folder` is shared with the child."""
+
+    @abstractmethod
+    def _outcome(self, done: Done) -> _R:
+        """What the child has made. Raises DemoError where it is damaged."""
 
     @property
     def finished(self) -> bool:
@@ -288,10 +285,10 @@ class GenerationJob:
             self.worker.send(Cancel(self._number))
             self._cancel_deadline = time.monotonic() + self.worker.cancel_grace_s
         elif not self.finished:
-            self._finish(JobState.CANCELLED, JobCancelled("The generation was cancelled."))
+            self._finish(JobState.CANCELLED, self._cancelled())
 
-    def run(self, on_progress: "Callable[[GenerationJob], None] | None" = None) -> MotionClip:
-        """Step until finished, calling `on_progress` after each step. Returns the clip, or raises what went wrong."""
+    def run(self, on_progress: "Callable[[Job[_R]], None] | None" = None) -> _R:
+        """Step until finished, calling `on_progress` after each step. Returns the result, or raises what went wrong."""
         try:
             while not self.step():
                 if on_progress:
@@ -302,9 +299,9 @@ class GenerationJob:
             raise
         if on_progress:
             on_progress(self)
-        if self.clip is None:
-            raise self.error or WorkerError("The generation ended without a result.")
-        return self.clip
+        if self.result is None:
+            raise self.error or WorkerError(f"{self.what} ended without a result.")
+        return self.result
 
     def _advance(self) -> None:
         if self.state is JobState.WAITING and self.worker.claim(self):
@@ -314,7 +311,7 @@ class GenerationJob:
         if self.state is JobState.STARTING:
             self.worker.receive()
             if self.worker.ready:
-                self._number, self._out = self.worker.submit(self.audio, self.settings, self.start_s, self.duration_s)
+                self._number = self.worker.submit(self._request)
                 self.state = JobState.RUNNING
         elif self.state is JobState.RUNNING:
             self._listen()
@@ -326,7 +323,7 @@ class GenerationJob:
             if isinstance(message, Progress):
                 self.stage, self.progress = message.stage, max(self.progress, message.fraction)
             elif self._cancel_deadline is not None:
-                self._finish(JobState.CANCELLED, JobCancelled("The generation was cancelled."))
+                self._finish(JobState.CANCELLED, self._cancelled())
             elif isinstance(message, Failed):
                 kind = getattr(errors, message.kind) if message.kind in errors.__all__ else WorkerError
                 self._finish(JobState.FAILED, kind(message.message))
@@ -334,14 +331,81 @@ class GenerationJob:
                 self._collect(message)
         if not self.finished and self._cancel_deadline is not None and time.monotonic() > self._cancel_deadline:
             self.worker.kill()
-            self._finish(JobState.CANCELLED, JobCancelled("The generation was cancelled."))
+            self._finish(JobState.CANCELLED, self._cancelled())
 
     def _collect(self, done: Done) -> None:
-        clip = MotionClip.load(self._out)
-        self._out.unlink(missing_ok=True)
-        self.clip, self.device, self.timings, self.notes = clip, done.device, done.timings, done.notes
+        self.result, self.device, self.timings, self.notes = self._outcome(done), done.device, done.timings, done.notes
         self.peak_memory_bytes, self.progress = done.peak_memory_bytes, 1.0
         self._finish(JobState.DONE, None)
 
     def _finish(self, state: JobState, error: DemoError | None) -> None:
         self.state, self.error = state, error
+
+    def _cancelled(self) -> JobCancelled:
+        return JobCancelled(f"{self.what} was cancelled.")
+
+
+class GenerationJob(Job[MotionClip]):
+    """One take in the making.
+
+    Raises ClipError at once if the settings name a take that is missing or damaged.
+    """
+
+    what = "The generation"
+
+    def __init__(
+        self,
+        worker: Worker,
+        audio: Path,
+        settings: GenerationSettings,
+        start_s: float = 0.0,
+        duration_s: float | None = None,
+    ) -> None:
+        super().__init__(worker)
+        self.audio = Path(audio).absolute()
+        self.settings = _with_whole_takes(settings)
+        self.start_s = start_s
+        self.duration_s = duration_s
+        self._out = Path()
+
+    @property
+    def clip(self) -> MotionClip | None:
+        """The take, once it is made."""
+        return self.result
+
+    def _request(self, number: int, folder: Path) -> Generate:
+        self._out = folder / f"take_{number}.npz"
+        return Generate(number, str(self.audio), self.settings.to_json(), self.start_s, self.duration_s, str(self._out))
+
+    def _outcome(self, done: Done) -> MotionClip:
+        clip = MotionClip.load(self._out)
+        self._out.unlink(missing_ok=True)
+        return clip
+
+
+def _with_whole_takes(settings: GenerationSettings) -> GenerationSettings:
+    """The same settings with absolute paths of the takes they name. Raises ClipError unless all of them can be read."""
+
+    def whole(take: str) -> str:
+        if take:
+            read_motion(Path(take))
+        return take and str(Path(take).absolute())
+
+    factors = {name: replace(control, given=whole(control.given)) for name, control in settings.factors.items()}
+    return replace(settings, prefix=whole(settings.prefix), suffix=whole(settings.suffix), factors=factors)
+
+
+class PortraitJob(Job[PortraitResult]):
+    """The frames of one portrait in the making."""
+
+    what = "The portrait"
+
+    def __init__(self, worker: Worker, order: PortraitOrder) -> None:
+        super().__init__(worker)
+        self.order = order.absolute()
+
+    def _request(self, number: int, folder: Path) -> RenderPortrait:
+        return RenderPortrait(number, self.order.to_json())
+
+    def _outcome(self, done: Done) -> PortraitResult:
+        return PortraitResult(**done.result)

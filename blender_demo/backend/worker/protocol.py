@@ -25,10 +25,12 @@ __all__ = [
     "Message",
     "Progress",
     "Ready",
+    "RenderPortrait",
+    "Request",
     "encode",
 ]
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 """No honest message is near this long; a stream without a NUL byte for so long is not ours."""
@@ -65,6 +67,14 @@ class Generate:
 
 
 @dataclass(frozen=True)
+class RenderPortrait:
+    """Parent to child: make the frames of a portrait. order: `PortraitOrder.to_json()`, with absolute paths."""
+
+    job: int
+    order: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Parent to child: stop that job, if it is still under way."""
 
@@ -82,25 +92,33 @@ class Progress:
 
 @dataclass(frozen=True)
 class Done:
-    """Child to parent: the clip lies where it was asked for. peak_memory_bytes is 0 where the system does not tell."""
+    """Child to parent: what was asked for lies where it was asked for.
+
+    peak_memory_bytes is 0 where the system does not tell. result: what else there is to say of it, for each kind of
+    request in its own words.
+    """
 
     job: int
     device: str
     timings: dict[str, float]
     notes: list[str] = field(default_factory=list)
     peak_memory_bytes: int = 0
+    result: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Child to parent: no clip. kind: name of a class in `errors`; job: 0 when the worker itself could not start."""
+    """Child to parent: nothing was made. kind: name of a class in `errors`; job: 0 when the worker itself could not start."""
 
     job: int
     kind: str
     message: str
 
 
-Message = Hello | Ready | Generate | Cancel | Progress | Done | Failed
+Request = Generate | RenderPortrait
+"""What a worker can be asked to make."""
+
+Message = Hello | Ready | Request | Cancel | Progress | Done | Failed
 
 _KINDS: Final[dict[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The child process: holds one generator and works off the jobs its parent sends.
+"""The child process: holds one generator, renders portraits, and works off the jobs its parent sends.
 
 Ends when the parent does, or after an idle time.
 """
@@ -19,11 +19,26 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from ..errors import DemoError, JobCancelled
+from ..errors import DemoError, JobCancelled, PortraitError
+from ..portrait.order import PortraitOrder
 from ..settings import GenerationSettings
 from .probe import best_device, summary
 from .process import OTHER_PYTHON
-from .protocol import PROTOCOL_VERSION, Cancel, Decoder, Done, Failed, Generate, Hello, Message, Progress, Ready, encode
+from .protocol import (
+    PROTOCOL_VERSION,
+    Cancel,
+    Decoder,
+    Done,
+    Failed,
+    Generate,
+    Hello,
+    Message,
+    Progress,
+    Ready,
+    RenderPortrait,
+    Request,
+    encode,
+)
 
 __all__ = ["EXIT_CANNOT_START", "Server", "main"]
 
@@ -37,15 +52,23 @@ class Server:
     """Reads messages from `source`, answers on `sink`.
 
     make_generator: device -> an object with the `generate` of `pipeline.Generator`.
+    render_portrait: as that of `portrait.render`.
     """
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO, folder: Path, make_generator: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        source: BinaryIO,
+        sink: BinaryIO,
+        folder: Path,
+        make_generator: Callable[[str], Any],
+        render_portrait: Callable[..., Any],
+    ) -> None:
         self._source, self._sink = source, sink
         self._folder = folder
-        self._make_generator = make_generator
+        self._make_generator, self._render_portrait = make_generator, render_portrait
         self._generator: Any = None
         self._device = ""
-        self._jobs: queue.Queue[Generate] = queue.Queue()
+        self._jobs: queue.Queue[Request] = queue.Queue()
         self._cancelled: set[int] = set()
 
     def run(self, idle_timeout_s: float, started: float) -> int:
@@ -81,7 +104,7 @@ class Server:
                 for message in decoder.feed(data):
                     if isinstance(message, Cancel):
                         self._cancelled.add(message.job)
-                    elif isinstance(message, Generate):
+                    elif isinstance(message, Request):
                         self._jobs.put(message)
         except BaseException:
             traceback.print_exc()
@@ -89,24 +112,31 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(0)
 
-    def _answer(self, job: Generate) -> Message:
-        print(f"Job {job.job}: {job.audio}", file=sys.stderr)
+    def _answer(self, job: Request) -> Message:
+        if isinstance(job, Generate):
+            return self._guarded(job, self._generate, f"Generating from {job.audio}", "Use a shorter range of it.")
+        what = f"Rendering the portrait {job.order.get('image')}"
+        return self._guarded(job, self._render, what, "Choose a smaller size.")
+
+    def _guarded(self, job: Any, make: Callable[[Any, "_ProgressReport"], Done], what: str, smaller: str) -> Message:
+        """The answer to one job, whatever happens. what: is done; smaller: the remedy where memory is too small."""
+        print(f"Job {job.job}: {what}", file=sys.stderr)
+        progress = _ProgressReport(job.job, self._send, self._cancelled)
         try:
-            return self._generate(job)
+            progress("start", 0.0)
+            return make(job, progress)
         except DemoError as error:
             return Failed(job.job, type(error).__name__, str(error))
         except MemoryError:
             traceback.print_exc()
-            problem = f"There is not enough memory to generate from {job.audio}. Use a shorter range of it."
+            problem = f"{what} failed: there is not enough memory. {smaller}"
         except Exception as error:
             traceback.print_exc()
-            problem = f"Generating from {job.audio} failed with an error of the program: {summary(error)}."
+            problem = f"{what} failed with an error of the program: {summary(error)}."
         return Failed(job.job, "WorkerError", problem)
 
-    def _generate(self, job: Generate) -> Done:
+    def _generate(self, job: Generate, progress: "_ProgressReport") -> Done:
         settings = GenerationSettings.from_json(job.settings)
-        progress = _ProgressReport(job.job, self._send, self._cancelled)
-        progress("start", 0.0)
         if self._generator is None or self._device != settings.device:
             self._generator = None  # two generators may not fit into memory at once
             self._generator = self._make_generator(settings.device)
@@ -116,16 +146,26 @@ class Server:
         )
         progress("save", 1.0)
         result.clip.save(Path(job.out))
-        timings = {name: float(seconds) for name, seconds in result.timings.items()}
-        return Done(job.job, str(result.device), timings, [str(note) for note in result.notes], _peak_memory_bytes())
+        return _done(job, result, {})
+
+    def _render(self, job: RenderPortrait, progress: "_ProgressReport") -> Done:
+        result = self._render_portrait(PortraitOrder.from_json(job.order), progress)
+        return _done(job, result, result.to_json())
 
     def _send(self, message: Message) -> None:
         self._sink.write(encode(message))
         self._sink.flush()
 
 
+def _done(job: Request, result: Any, told: dict[str, Any]) -> Done:
+    """The answer for a result with device, timings and notes."""
+    timings = {name: float(seconds) for name, seconds in result.timings.items()}
+    notes = [str(note) for note in result.notes]
+    return Done(job.job, str(result.device), timings, notes, _peak_memory_bytes(), told)
+
+
 class _ProgressReport:
-    """The `progress` a generator calls: passes on what is worth telling, and is where a cancel takes effect."""
+    """The `progress` that work calls: passes on what is worth telling, and is where a cancel takes effect."""
 
     def __init__(self, job: int, send: Callable[[Message], None], cancelled: set[int]) -> None:
         self._job, self._send, self._cancelled = job, send, cancelled
@@ -133,7 +173,7 @@ class _ProgressReport:
 
     def __call__(self, stage: str, fraction: float) -> None:
         if self._job in self._cancelled:
-            raise JobCancelled("The generation was cancelled.")
+            raise JobCancelled("The job was cancelled.")
         self._fraction = min(1.0, max(self._fraction, float(fraction)))
         now = time.monotonic()
         if stage == self._stage and now - self._sent < _PROGRESS_INTERVAL_S:
@@ -187,7 +227,23 @@ def _load_generator(device: str) -> Any:
     return Generator(device=device)
 
 
-def main(argv: Sequence[str], started: float, make_generator: Callable[[str], Any] = _load_generator) -> int:
+def _render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]) -> Any:
+    try:
+        from ..portrait.render import render_portrait
+    except ImportError as error:
+        raise PortraitError(
+            f"A portrait needs a package that cannot be imported ({summary(error)}). "
+            f'Install it with: "{sys.executable}" -m pip install pillow'
+        ) from error
+    return render_portrait(order, progress)
+
+
+def main(
+    argv: Sequence[str],
+    started: float,
+    make_generator: Callable[[str], Any] = _load_generator,
+    render_portrait: Callable[..., Any] = _render_portrait,
+) -> int:
     """Serve jobs on the standard streams.
 
     started: of `time.monotonic`, at the start of the process. Returns its exit status.
@@ -198,4 +254,4 @@ def main(argv: Sequence[str], started: float, make_generator: Callable[[str], An
     options = parser.parse_args(argv)
     faulthandler.enable()
     source, sink = _take_over_standard_streams()
-    return Server(source, sink, options.folder, make_generator).run(options.idle_timeout_s, started)
+    return Server(source, sink, options.folder, make_generator, render_portrait).run(options.idle_timeout_s, started)

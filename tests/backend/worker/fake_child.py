@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A worker process for tests: the real server with a FAKE generator, which makes motion out of arithmetic instead of a
-network.
+network, and a FAKE renderer, whose portraits are of one color.
 
-Started like `bootstrap.py`. What the fake does is chosen by the name of the audio file it is given.
+Started like `bootstrap.py`. What the fakes do is chosen by the name of the audio file or picture they are given.
 """
 
 import ctypes
@@ -62,9 +62,34 @@ class FakeGenerator:
         return SimpleNamespace(clip=result, timings=timings, device="cpu", notes=notes)
 
 
+def fake_render_portrait(order, progress):
+    """Stands in for `portrait.render.render_portrait`: real files, of pictures that get brighter."""
+    np = importlib.import_module("numpy")
+    sequence = importlib.import_module("backend.portrait.sequence")
+    if Path(order.image).stem == "faceless":
+        errors = importlib.import_module("backend.errors")
+        raise errors.PortraitError(f"There is no face in {order.image}. Place the points by hand.")
+    if Path(order.image).stem == "bug":
+        raise ZeroDivisionError("division by zero")
+    count = 3000 if Path(order.image).stem == "long" else 24
+
+    def render(first):
+        for index in range(first, count):
+            time.sleep(0.02 if count > 24 else 0.0)
+            yield np.full((order.size, order.size, 4 if order.alpha else 3), 10 * index % 256, np.uint8)
+
+    frames = sequence.FrameSet(Path(order.folder), order.name, count, {"rate": order.fps, "alpha": order.alpha})
+    tell = lambda done: progress("frames", 0.1 + 0.9 * done)  # noqa: E731
+    kept = sequence.write_sequence(frames, render, 1, overwrite=order.overwrite, progress=tell)
+    result = importlib.import_module("backend.portrait.order").PortraitResult
+    size, timings, notes = order.size, {"face": 0.1, "frames": 0.2}, ["a note"]
+    return result(str(frames.path(0)), count, kept, size, size, order.fps, "cpu", timings, notes)
+
+
 def main(argv):
     sys.path.insert(0, argv[0])
-    return importlib.import_module("backend.worker.bootstrap").main(argv, make_generator=FakeGenerator)
+    bootstrap = importlib.import_module("backend.worker.bootstrap")
+    return bootstrap.main(argv, make_generator=FakeGenerator, render_portrait=fake_render_portrait)
 
 
 if __name__ == "__main__":

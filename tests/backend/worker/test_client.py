@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_demo.backend.errors import ClipError, JobCancelled, WeightsError, WorkerError
+from blender_demo.backend.errors import ClipError, JobCancelled, PortraitError, WeightsError, WorkerError
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNELS
+from blender_demo.backend.portrait.order import PortraitOrder
 from blender_demo.backend.settings import FactorControl, GenerationSettings
 from blender_demo.backend.worker import process
-from blender_demo.backend.worker.client import GenerationJob, JobState, Worker
+from blender_demo.backend.worker.client import GenerationJob, JobState, PortraitJob, Worker
 
 REPOSITORY = Path(__file__).parents[3]
 DEADLINE_S = 30.0
@@ -215,7 +216,7 @@ def test_a_killed_worker_is_reported_and_the_next_job_works(worker):
     assert j.state is JobState.FAILED
     assert isinstance(j.error, WorkerError)
     assert "killed" in str(j.error)
-    assert "next generation starts a new worker" in str(j.error)
+    assert "next job starts a new worker" in str(j.error)
     assert job(worker).run() is not None
 
 
@@ -365,3 +366,45 @@ def test_a_clip_that_is_damaged_on_the_way_is_refused(worker):
     with pytest.raises(ClipError, match="damaged"):
         job(worker, "damaged").run()
     assert job(worker).run() is not None
+
+
+def portrait_job(worker, folder, picture="fine", **options):
+    return PortraitJob(worker, PortraitOrder(f"{picture}.png", "take.npz", str(folder), size=64, **options))
+
+
+def test_a_portrait_is_made_by_the_same_worker_as_a_take(worker, tmp_path):
+    job(worker).run()
+    pid, j = worker.pid, portrait_job(worker, tmp_path / "frames", fps=25.0)
+    result = j.run()
+    assert worker.pid == pid
+    assert (result.count, result.kept, result.fps) == (24, 0, 25.0)
+    assert (j.notes, j.device, j.progress, j.stage) == (["a note"], "cpu", 1.0, "frames")
+    assert len(list((tmp_path / "frames").glob("portrait_*.png"))) == 25
+    assert portrait_job(worker, tmp_path / "frames", fps=25.0).run().kept == 24
+
+
+def test_the_folder_of_a_portrait_is_seen_from_where_the_parent_is(worker, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert portrait_job(worker, "frames").run().held == str(tmp_path / "frames" / "portrait_0000.png")
+
+
+def test_a_cancelled_portrait_keeps_its_frames_and_the_worker(worker, tmp_path):
+    j = portrait_job(worker, tmp_path, "long")
+    step_until(lambda: j.progress > 0.105, j)
+    pid = worker.pid
+    j.cancel()
+    step_to_the_end(j)
+    assert j.state is JobState.CANCELLED
+    assert str(j.error) == "The portrait was cancelled."
+    assert list(tmp_path.glob("portrait_*.png"))
+    assert not list(tmp_path.glob(".*"))
+    job(worker).run()
+    assert worker.pid == pid
+
+
+def test_a_portrait_that_cannot_be_made_says_why(worker, tmp_path):
+    with pytest.raises(PortraitError, match=r"no face in .*faceless\.png"):
+        portrait_job(worker, tmp_path, "faceless").run()
+    with pytest.raises(WorkerError, match=r"Rendering the portrait .*bug\.png failed.*division by zero"):
+        portrait_job(worker, tmp_path, "bug").run()
+    assert worker.alive

@@ -14,9 +14,11 @@ MESSAGES = [
     protocol.Ready("2.13.0", "cpu", 1.5),
     protocol.Generate(1, "/a/ß\u4e2d \n.wav", {"seed": 3, "factors": {}}, 0.5, None, "/tmp/take.npz"),
     protocol.Generate(2, "a.wav", {}, 0, 2.5, "take.npz"),
+    protocol.RenderPortrait(3, {"image": "a.png", "size": 512, "alpha": True}),
     protocol.Cancel(1),
     protocol.Progress(1, "flow", 0.25),
     protocol.Done(1, "cpu", {"flow": 1.0}, ["a note"], 1 << 40),
+    protocol.Done(3, "cpu", {}, [], 0, {"held": "a_0000.png", "count": 24}),
     protocol.Failed(0, "WorkerError", "no"),
 ]
 

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of the portrait renderer, and what it answers. Plain values: they travel between processes as JSON."""
+
+import math
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import PortraitError
+from ..settings import AUTO
+
+__all__ = ["SIZES", "PortraitOrder", "PortraitResult"]
+
+SIZES: Final = (64, 4096)
+"""Least and greatest length of the longer side, in pixels."""
+
+
+@dataclass(frozen=True)
+class PortraitOrder:
+    """All that, with the renderer, determines the frames of a portrait, and where they go.
+
+    image: path of the picture. clip: path of the motion, in any format.
+    folder, name: of the frames; see `sequence`.
+    size: pixels of the longer side. fps: frames per second.
+    landmarks: path of points placed by hand, JSON; empty where they are to be found.
+    alpha: the person alone, transparent around; otherwise in front of the picture's own background.
+    overwrite: frames of another portrait in the folder give way.
+    speed: how much faster than recorded the motion plays. later_s: seconds by which it comes after the first frame.
+    device: "auto", "cuda", "mps" or "cpu".
+    """
+
+    image: str
+    clip: str
+    folder: str
+    name: str = "portrait"
+    size: int = 512
+    fps: float = 24.0
+    landmarks: str = ""
+    alpha: bool = False
+    overwrite: bool = False
+    speed: float = 1.0
+    later_s: float = 0.0
+    device: str = AUTO
+
+    def __post_init__(self) -> None:
+        if not SIZES[0] <= self.size <= SIZES[1]:
+            raise PortraitError(f"The size must be between {SIZES[0]} and {SIZES[1]} pixels, not {self.size}.")
+        if not (math.isfinite(self.fps) and 1.0 <= self.fps <= 1000.0):
+            raise PortraitError(f"The frame rate must be between 1 and 1000, not {self.fps:g}.")
+        if not re.fullmatch(r"[^\W.][\w .-]*", self.name):
+            raise PortraitError(f"'{self.name}' cannot be the name of the frames. Use letters, digits and - only.")
+        if self.device not in (AUTO, "cuda", "mps", "cpu"):
+            raise PortraitError(f"Unknown device '{self.device}'. Use auto, cuda, mps or cpu.")
+
+    def absolute(self) -> "PortraitOrder":
+        """The same order for a process with another working folder."""
+        paths = {name: str(Path(text).absolute()) for name in _PATHS if (text := getattr(self, name))}
+        return PortraitOrder(**{**asdict(self), **paths})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "PortraitOrder":
+        """An order from plain JSON values. Raises PortraitError for what is none."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise PortraitError(f"The order for a portrait cannot be read: {error}.") from error
+
+
+_PATHS: Final = ("image", "clip", "folder", "landmarks")
+
+
+@dataclass(frozen=True)
+class PortraitResult:
+    """A portrait on disk.
+
+    held: path of frame 0, which is shown before the first; those from 1 to `count` follow it.
+    kept: how many of them were there already. width, height: pixels. timings: seconds by stage.
+    notes: sentences for the artist.
+    """
+
+    held: str
+    count: int
+    kept: int
+    width: int
+    height: int
+    fps: float
+    device: str
+    timings: dict[str, float]
+    notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: the fields."""
+        return asdict(self)

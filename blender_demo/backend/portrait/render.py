@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker's entry: from an order to the frames on disk."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..motion.clip import MotionClip
+from ..motion.formats import read_motion
+from ..motion.resample import resample
+from ..settings import AUTO
+from .frames import render_frames
+from .landmarks import Landmarks, find_landmarks
+from .order import PortraitOrder, PortraitResult
+from .picture import Picture, read_picture
+from .sequence import FrameSet, write_sequence
+from .texture import build_portrait
+
+__all__ = ["render_portrait"]
+
+_BATCH: Final = 8
+"""Frames that are rendered at once; a resumed run begins at one of its multiples, as sums may depend on it."""
+
+_SHARES: Final = {"picture": (0.0, 0.02), "face": (0.02, 0.1), "frames": (0.1, 1.0)}
+"""Part of the whole progress that each stage takes."""
+
+
+def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]) -> PortraitResult:
+    """Render the frames that an order asks for and that are not there yet.
+
+    progress: hears the stage, "picture", "face" or "frames", and 0..1 of the whole; may raise JobCancelled.
+    Raises DemoError.
+    """
+    began = time.perf_counter()
+    device, timings = _device(order.device), {}
+    progress("picture", _SHARES["picture"][0])
+    picture = read_picture(Path(order.image))
+    clip = _motion(order)
+    landmarks = _landmarks(order, picture)
+    width, height = _output_size(picture, order.size)
+    frames = FrameSet(
+        Path(order.folder),
+        order.name,
+        len(clip),
+        {
+            "picture": _hash(Path(order.image).read_bytes()),
+            "motion": _hash(clip.channels.tobytes()),
+            "landmarks": _hash(_points(landmarks).tobytes()),
+            "size": [width, height],
+            "rate": order.fps,
+            "alpha": order.alpha,
+            "device": device,
+            "renderer": _renderer(),
+        },
+    )
+    timings["picture"] = time.perf_counter() - began
+
+    def render(first: int) -> Iterator[NDArray[np.uint8]]:
+        progress("face", _SHARES["face"][0])
+        began = time.perf_counter()
+        portrait = build_portrait(picture.pixels, landmarks)
+        timings["face"] = time.perf_counter() - began
+        drawn = render_frames(portrait, clip, width, height, device=device, batch=_BATCH, first=first)
+        return drawn if order.alpha else (frame[..., :3] for frame in drawn)
+
+    def tell(done: float) -> None:
+        low, high = _SHARES["frames"]
+        progress("frames", low + done * (high - low))
+
+    channels = 4 if order.alpha else 3
+    kept = write_sequence(frames, render, width * height * channels, _BATCH, order.overwrite, tell)
+    timings["frames"] = time.perf_counter() - began - sum(timings.values())
+    notes = [f"{kept} of {len(clip)} frames were there already."] if kept else []
+    notes += clip.settings.get("notes", ())
+    return PortraitResult(str(frames.path(0)), len(clip), kept, width, height, order.fps, device, timings, notes)
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    from ..worker.probe import best_device
+
+    return best_device(torch) if wanted == AUTO else wanted
+
+
+def _motion(order: PortraitOrder) -> MotionClip:
+    """The clip with all channels, a row for each frame to draw."""
+    clip = read_motion(Path(order.clip)).completed()
+    return resample(replace(clip, fps=clip.fps * order.speed), order.fps, order.later_s)
+
+
+def _landmarks(order: PortraitOrder, picture: Picture) -> Landmarks:
+    """Those of the file, which are in its picture's own pixels, else those that are found."""
+    if not order.landmarks:
+        return find_landmarks(picture.pixels)
+    placed = Landmarks.load(Path(order.landmarks))
+    iris = None if placed.iris is None else placed.iris * picture.scale
+    return replace(placed, points=placed.points * picture.scale, iris=iris)
+
+
+def _output_size(picture: Picture, size: int) -> tuple[int, int]:
+    """Width and height with the picture's aspect, even, as video wants them."""
+    scale = size / max(picture.width, picture.height)
+    width, height = (2 * max(1, round(side * scale / 2)) for side in (picture.width, picture.height))
+    return width, height
+
+
+def _points(landmarks: Landmarks) -> NDArray[np.float64]:
+    iris = np.zeros(0) if landmarks.iris is None else landmarks.iris.ravel()
+    return np.concatenate([landmarks.points.ravel(), iris]).astype(np.float64)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _renderer() -> str:
+    """Another program may draw other frames: the hash of all that draws."""
+    folder = Path(__file__).parent
+    drawing = sorted([*folder.glob("*.py"), *folder.parent.glob("head/*.npz"), *folder.parent.glob("head/*.py")])
+    return _hash(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in drawing))
