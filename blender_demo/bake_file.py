@@ -2,7 +2,6 @@
 """Bake a clip into a Blender file, for the command line: open, bake, write a new file whole or not at all."""
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import bpy
 
-from .backend.errors import BakeError, RigError
+from .backend.errors import RigError
 from .backend.motion.clip import MotionClip
+from .blend_file import open_scene, save_whole, set_rate
 from .scene.bake import BakeReport, bake, scene_fps
 from .scene.bake_options import BakeOptions
 from .scene.character import Character, find_character
@@ -52,7 +52,7 @@ def bake_into_file(clip: MotionClip, order: BakeOrder, out: Path) -> BakeReport:
         report = bake(clip, character, profile, order.options, scene)
         if order.blend is None:
             scene.frame_start, scene.frame_end = math.floor(report.first_frame), math.ceil(report.last_frame)
-        _save(out)
+        save_whole(out)
     return replace(report, notes=(*told, *report.notes))
 
 
@@ -81,27 +81,13 @@ def _registered() -> Iterator[None]:
 
 def _opened(clip: MotionClip, order: BakeOrder) -> tuple[bpy.types.Scene, Character]:
     """The scene of an order, at its frame rate, and the character in it."""
-    _open(order.blend)
-    scene = bpy.context.scene
-    if scene is None:
-        raise BakeError(f"{order.blend} has no scene.")
+    scene = open_scene(order.blend)
     if order.fps is not None:
-        scene.render.fps = math.ceil(order.fps - 1e-6)
-        scene.render.fps_base = scene.render.fps / order.fps
+        set_rate(scene, order.fps)
     target = add_head(scene).meshes[0] if order.add_own_head else _target(scene, order)
     if order.blend is None:  # a scene of its own is as long as the take
         scene.frame_end = math.ceil(order.options.start_frame + clip.duration_s * scene_fps(scene))
     return scene, find_character(target)
-
-
-def _open(blend: Path | None) -> None:
-    if blend is None:
-        bpy.ops.wm.read_homefile(use_empty=True, app_template="")
-        return
-    try:
-        bpy.ops.wm.open_mainfile(filepath=str(blend.absolute()), load_ui=False)
-    except RuntimeError as error:
-        raise BakeError(f"{blend} cannot be opened; it is damaged, or no Blender file. ({_reason(error)})") from error
 
 
 def _target(scene: bpy.types.Scene, order: BakeOrder) -> bpy.types.Object:
@@ -129,21 +115,3 @@ def _profile(scene: bpy.types.Scene, character: Character, saved: Path | None) -
         return profile_of(scene, character), told if has_stored(scene, character) else []
     profile, left_out = fit_profile(RigProfile.load(saved), character)
     return profile, [f"'{character.name}' lacks {', '.join(left_out)} of {saved}."] if left_out else []
-
-
-def _save(out: Path) -> None:
-    """Write to a file beside `out` first, so that `out` is the old one or the whole new one."""
-    temporary = out.absolute().with_name(f".{out.stem}.{os.getpid()}.blend")
-    try:
-        bpy.ops.wm.save_as_mainfile(filepath=str(temporary), copy=True, compress=True, check_existing=False)
-        os.replace(temporary, out)
-    except (RuntimeError, OSError) as error:
-        remedy = "Free some space, or choose another place"
-        raise BakeError(f"{out} cannot be written: {_reason(error)}. {remedy}.") from error
-    finally:
-        for leftover in (temporary, temporary.with_name(temporary.name + "@")):
-            leftover.unlink(missing_ok=True)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().removeprefix("Error: ").rstrip(".").replace("\n", " ")

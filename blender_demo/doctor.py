@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is everything here that generating and baking need, and what is to be done about what is not? Needs no Blender."""
+"""Is everything here that generating, baking and portraits need, and what is to be done about what is not?
+
+Needs no Blender.
+"""
 
 import importlib.util
 import shutil
@@ -9,12 +12,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from .backend.worker.interpreter import PythonReport, check_python, worker_site_dirs
-from .backend.worker.probe import NEEDED
+from .backend.worker.probe import NEEDED, OPTIONAL
 
 __all__ = ["Finding", "as_json", "as_text", "examine"]
 
 _FREE_BYTES: Final = 500 << 20
 _WIDTH: Final = 12
+
+_PORTRAIT_NEEDS: Final = {
+    "pillow": "Only portraits need it.",
+    "mediapipe": "Only portraits use it, to find the points of a face; without it they are placed by hand.",
+}
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,10 @@ def _worker(report: PythonReport) -> list[Finding]:
     for name in NEEDED:
         problem = report.problems.get(name)
         if problem:
-            absent = problem.startswith("ModuleNotFoundError")
-            findings.append(Finding(name, "not installed" if absent else problem, install + own))
+            findings.append(Finding(name, _told(problem), install + own))
         else:
             findings.append(Finding(name, report.packages[name]))
+    findings += [_optional(name, report) for name in OPTIONAL]
     if report.device:
         slow = " (no graphics card that PyTorch can use; slower, but it works)" if report.device == "cpu" else ""
         findings.append(Finding("device", report.device + slow))
@@ -88,6 +96,17 @@ def _worker(report: PythonReport) -> list[Finding]:
     elif not lacking:
         findings.append(Finding("weights", "the model loads"))
     return findings
+
+
+def _optional(name: str, report: PythonReport) -> Finding:
+    if name in report.packages:
+        return Finding(name, report.packages[name], needed=False)
+    remedy = f'{_PORTRAIT_NEEDS[name]} Install it with: "{report.python}" -m pip install {name}'
+    return Finding(name, _told(report.problems[name]), remedy, needed=False)
+
+
+def _told(problem: str) -> str:
+    return "not installed" if problem.startswith("ModuleNotFoundError") else problem
 
 
 def _disk() -> Finding:

@@ -387,7 +387,7 @@ def test_a_blender_file_that_cannot_be_replaced(face, clip, tmp_path, capfd, mon
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("blender_demo.bake_file.os.replace", refuse)
+    monkeypatch.setattr("blender_demo.blend_file.os.replace", refuse)
     before = files(tmp_path)
     assert run("bake", clip, "--blend", face, "--out", face, "--overwrite") == cli.FAILED
     assert "No space left on device" in one_sentence(capfd.readouterr().err)

@@ -14,6 +14,9 @@ from ..backend.worker.probe import NEEDED
 __all__ = ["EnvironmentSetup"]
 
 _LOG_LINES: Final = 8
+_PACKAGES: Final = (*NEEDED, "pillow")
+"""MediaPipe stays optional: there is none for many a Python, and pip would then install nothing at all."""
+
 _QUIET: Final[dict[str, Any]] = (
     {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
     if sys.platform == "win32"
@@ -27,7 +30,7 @@ class EnvironmentSetup:
     base_python: makes the environment. folder: is replaced. python: what it will hold. packages: what pip installs.
     """
 
-    def __init__(self, base_python: Path, folder: Path, python: Path, packages: Sequence[str] = NEEDED) -> None:
+    def __init__(self, base_python: Path, folder: Path, python: Path, packages: Sequence[str] = _PACKAGES) -> None:
         self.folder = folder
         self.log = folder.with_name(f"{folder.name}.log")
         self._commands = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .probe import ERROR_PREFIX, NEEDED
+from .probe import ERROR_PREFIX, NEEDED, OPTIONAL
 from .process import APART
 
 __all__ = [
@@ -70,14 +70,14 @@ def check_python(python: Path, site_dirs: Sequence[Path] = (), timeout_s: float 
         return PythonReport(python, problems={"python": last or "it does not answer like a Python"})
     device = found.pop("device", "")
     problems = {name: text.removeprefix(ERROR_PREFIX) for name, text in found.items() if text.startswith(ERROR_PREFIX)}
-    packages = {name: text for name, text in found.items() if name in NEEDED and name not in problems}
+    packages = {name: text for name, text in found.items() if name in (*NEEDED, *OPTIONAL) and name not in problems}
     return PythonReport(python, version, packages, device, problems)
 
 
 def python_can_run_worker(python: Path, site_dirs: Sequence[Path] = ()) -> str | None:
     """The version of the PyTorch that this Python imports, or None where the worker cannot run. Takes seconds."""
     report = check_python(python, site_dirs)
-    return None if report.problems.keys() - {"weights"} else report.packages["torch"]
+    return None if report.problems.keys() & {"python", *NEEDED} else report.packages["torch"]
 
 
 def worker_site_dirs(python: Path) -> tuple[Path, ...]:

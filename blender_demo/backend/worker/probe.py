@@ -10,28 +10,31 @@ import sys
 import traceback
 from typing import Any, Final
 
-__all__ = ["ERROR_PREFIX", "NEEDED", "best_device", "main", "probe", "summary"]
+__all__ = ["ERROR_PREFIX", "NEEDED", "OPTIONAL", "best_device", "main", "probe", "summary"]
 
 NEEDED: Final = ("torch", "numpy", "scipy", "soundfile", "safetensors")
 """Packages the worker imports."""
+
+OPTIONAL: Final = {"pillow": "PIL", "mediapipe": "mediapipe"}
+"""Packages that only portraits need, and the module of each."""
 
 ERROR_PREFIX: Final = "error: "
 
 
 def probe() -> dict[str, str]:
-    """Version of each needed package by name, of "python", and what "device" and "weights" there are.
+    """Version of each needed or optional package by name, of "python", and what "device" and "weights" there are.
 
     What does not work has its error instead, after ERROR_PREFIX.
     """
     found = {"python": sys.version.split()[0]}
-    for name in NEEDED:
+    for name, module in {**dict(zip(NEEDED, NEEDED, strict=True)), **OPTIONAL}.items():
         try:
-            found[name] = str(importlib.import_module(name).__version__)
+            found[name] = str(importlib.import_module(module).__version__)
         except Exception as error:  # a broken install fails in many ways, not by ImportError alone
             found[name] = ERROR_PREFIX + summary(error)
     if not found["torch"].startswith(ERROR_PREFIX):
         found["device"] = best_device(sys.modules["torch"])
-    if not any(text.startswith(ERROR_PREFIX) for text in found.values()):
+    if not any(found[name].startswith(ERROR_PREFIX) for name in NEEDED):
         found["weights"] = _weights()
     return found
 

@@ -108,7 +108,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Child to parent: nothing was made. kind: name of a class in `errors`; job: 0 when the worker itself could not start."""
+    """Child to parent: nothing was made.
+
+    kind: name of a class in `errors`. job: 0 when the worker itself could not start.
+    """
 
     job: int
     kind: str

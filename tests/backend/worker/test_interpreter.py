@@ -15,9 +15,17 @@ ROOT = Path(__file__).parents[3]
 def test_this_python_can_run_the_worker():
     report = check_python(Path(sys.executable))
     assert report.version == sys.version.split()[0]
-    assert {"torch", "numpy", "scipy", "soundfile", "safetensors"} == set(report.packages)
+    assert {"torch", "numpy", "scipy", "soundfile", "safetensors", "pillow"} <= set(report.packages)
     assert report.device in ("cuda", "mps", "cpu")
-    assert report.problems.keys() <= {"weights"}
+    assert report.problems.keys() <= {"weights", "mediapipe"}
+
+
+def test_a_python_without_what_portraits_need_can_still_generate(tmp_path, stub_torch):
+    for module in ("PIL", "mediapipe"):
+        (tmp_path / f"{module}.py").write_text("raise ModuleNotFoundError('gone')")
+    report = check_python(Path(sys.executable), [tmp_path])
+    assert {"pillow", "mediapipe"} <= report.problems.keys()
+    assert python_can_run_worker(Path(sys.executable), [tmp_path, stub_torch])
 
 
 def test_the_version_of_torch_is_that_of_the_first_on_the_path(stub_torch):
