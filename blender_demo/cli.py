@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: `blender --command demo ...` and `python -m blender_demo ...` alike. Blender is imported by `bake`
-and `map` only.
+"""The command line: `blender --command demo ...` and `python -m blender_demo ...` alike. Blender is imported by `bake`,
+`map` and `portrait --blend` only.
 
 Results go to stdout, progress and errors to stderr; with --json everything goes to stdout, one JSON object per line.
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 a character whose lips cannot move, 130 interrupted. Nothing
@@ -13,19 +13,21 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final, NoReturn, get_args
+from typing import Any, Final, NoReturn, TypeVar, get_args
 
 from . import doctor
-from .backend.errors import AudioError, BakeError, ClipError, DemoError, WorkerError
+from .backend.errors import AudioError, BakeError, ClipError, DemoError, PortraitError, WorkerError
 from .backend.motion.clip import MotionClip
 from .backend.motion.factors import FACTORS
 from .backend.motion.formats import FORMATS, check_format, read_motion, write_motion
+from .backend.portrait.order import PortraitOrder, PortraitResult
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
-from .backend.worker.client import GenerationJob, Worker, worker_site_dirs
+from .backend.worker.client import GenerationJob, Job, PortraitJob, Worker, worker_site_dirs
 from .scene.bake_options import BakeOptions, Interpolation, Target
 
 __all__ = ["FAILED", "INTERRUPTED", "NOTHING_TO_DRIVE", "OK", "USAGE", "main"]
@@ -35,6 +37,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 NOTHING_TO_DRIVE: Final = 3
 INTERRUPTED: Final = 130
+
+_R = TypeVar("_R")
 
 _BAR_COLUMNS: Final = 30
 _ENDINGS: Final = ", ".join(FORMATS)
@@ -190,13 +194,10 @@ def _command_line(shot: dict[str, Any]) -> list[str]:
 def _make_clip(options: argparse.Namespace, settings: GenerationSettings, worker: Worker, report: Report) -> None:
     """Make the clip of one shot. Raises DemoError before the work where a file is not what it should be."""
     _check_folder(options.out)
-    if not options.audio.exists():
-        raise AudioError(f"The sound file {options.audio} does not exist. Check its path, or find the file again.")
+    _check_sound(options.audio)
     job = GenerationJob(worker, options.audio, settings, options.start, options.duration)
-    clip = job.run(lambda job: report.progress(job.stage, job.progress))
+    clip = _run_job(job, report)
     clip.save(options.out)
-    for note in job.notes:
-        report.note(note)
     report.done(
         f"Wrote {options.out}: {clip.duration_s:.2f} s at {clip.fps:g} frames per second, generated on {job.device} "
         f"in {sum(job.timings.values()):.2f} s.",
@@ -208,6 +209,100 @@ def _make_clip(options: argparse.Namespace, settings: GenerationSettings, worker
         peak_memory_bytes=job.peak_memory_bytes,
         settings=settings.to_json(),
     )
+
+
+def _run_job(job: Job[_R], report: Report) -> _R:
+    result = job.run(lambda job: report.progress(job.stage, job.progress))
+    for note in job.notes:
+        report.note(note)
+    return result
+
+
+def _portrait(options: argparse.Namespace, report: Report) -> int:
+    _check_rate(options.fps)
+    for what, path in (("picture", options.image), ("file of landmarks", options.landmarks)):
+        if path is not None and not path.is_file():
+            raise PortraitError(f"The {what} {path} does not exist. Check its path.")
+    if options.clip is None:
+        _check_sound(options.audio)
+    else:
+        _read_clip(options.clip, report)
+    rate = _rate_of_portrait(options)
+    python = _worker_python(options.python)
+    with tempfile.TemporaryDirectory() as folder, Worker(python, worker_site_dirs(python)) as worker:
+        clip = options.clip or Path(folder) / "take.npz"
+        order = _portrait_order(options, clip, rate)
+        if options.clip is None:
+            _run_job(GenerationJob(worker, options.audio, GenerationSettings(device=options.device)), report).save(clip)
+        job = PortraitJob(worker, order)
+        result = _run_job(job, report)
+    plane = _show_portrait(options, result)
+    report.done(
+        f"Wrote {result.count - result.kept} of {result.count} frames of {result.width} x {result.height} pixels at "
+        f"{result.fps:g} frames per second into {options.out}, on {job.device} in {sum(job.timings.values()):.2f} s."
+        + (f" {options.blend} shows them on '{plane}'." if plane else ""),
+        held=result.held,
+        frames=result.count,
+        kept=result.kept,
+        width=result.width,
+        height=result.height,
+        fps=result.fps,
+        device=job.device,
+        timings=job.timings,
+        peak_memory_bytes=job.peak_memory_bytes,
+        blend=str(options.blend) if options.blend else None,
+        object=plane or None,
+    )
+    return OK
+
+
+def _portrait_order(options: argparse.Namespace, clip: Path, fps: float) -> PortraitOrder:
+    """Raises _UsageError for what makes no sense."""
+    try:
+        return PortraitOrder(
+            image=str(options.image),
+            clip=str(clip),
+            folder=str(options.out),
+            size=options.size,
+            fps=fps,
+            landmarks=str(options.landmarks or ""),
+            alpha=options.alpha,
+            overwrite=options.overwrite,
+            device=options.device,
+        )
+    except PortraitError as error:
+        raise _UsageError(str(error)) from error
+
+
+def _rate_of_portrait(options: argparse.Namespace) -> float:
+    """The rate that was asked for, else that of the scene, else the usual one. Refuses a scene before the work."""
+    if options.blend is None:
+        return options.fps or PortraitOrder.fps
+    _check_folder(options.blend)
+    if options.blend.exists() and not options.overwrite:
+        raise DemoError(f"{options.blend} exists already. Choose another --blend, or allow --overwrite to add to it.")
+    if importlib.util.find_spec("bpy") is None:
+        raise DemoError(
+            "--blend needs Blender, and this Python has none. Run it as: blender --command demo portrait ..."
+        )
+    if options.fps or not options.blend.exists():
+        return options.fps or PortraitOrder.fps
+    with _stdout_as_stderr():
+        from .portrait_file import rate_of_file
+
+        return rate_of_file(options.blend)
+
+
+def _show_portrait(options: argparse.Namespace, result: PortraitResult) -> str:
+    """Put the frames into the scene, if one was named; the name of the plane."""
+    if options.blend is None:
+        return ""
+    with _stdout_as_stderr():
+        from .portrait_file import put_into_file
+        from .scene.portrait import ImageSequence
+
+        sequence = ImageSequence(Path(result.held), result.count, options.start_frame)
+        return put_into_file(options.blend, sequence, result.fps, options.alpha)
 
 
 def _bake(options: argparse.Namespace, report: Report) -> int:
@@ -415,6 +510,11 @@ def _check_rate(fps: float | None) -> None:
         raise _UsageError(f"--fps must be between 1 and 1000, not {fps:g}.")
 
 
+def _check_sound(path: Path) -> None:
+    if not path.exists():
+        raise AudioError(f"The sound file {path} does not exist. Check its path, or find the file again.")
+
+
 def _check_folder(path: Path) -> None:
     """Refuse before the work, not after it."""
     if path.is_dir():
@@ -478,6 +578,9 @@ def _parser() -> argparse.ArgumentParser:
     bake.add_argument("--fps", type=float, help="set the frame rate of the scene")
     _add_bake_arguments(bake)
 
+    portrait = command("portrait", _portrait, "render a still picture that speaks, as numbered frames")
+    _add_portrait_arguments(portrait)
+
     convert = command("convert", _convert, "write motion in another format, for Unreal, Unity and other programs")
     convert.add_argument("source", type=Path, metavar="IN", help=f"the motion: {_ENDINGS}")
     convert.add_argument("out", type=Path, metavar="OUT", help="the file to write; its ending says in which format")
@@ -518,6 +621,24 @@ def _add_bake_arguments(parser: argparse.ArgumentParser) -> None:
     add("--factor", action="append", default=[], metavar="FACTOR.SETTING=VALUE",
         help="such as lip.gain=1.2, eyes.offset_ms=-40, lip.smoothing_ms=60, pose.blend=replace or "
         "expression.include=no; repeatable")  # fmt: skip
+
+
+def _add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
+    usual, add = PortraitOrder, parser.add_argument
+    add("--image", type=Path, required=True, metavar="PICTURE", help="one face, seen from the front: PNG, JPEG, ...")
+    motion = parser.add_mutually_exclusive_group(required=True)
+    motion.add_argument("--audio", type=Path, metavar="AUDIO", help="what is said: WAV, FLAC, OGG, MP3 or AIFF")
+    motion.add_argument("--clip", type=Path, metavar="CLIP", help=f"how it moves: what generate wrote, or {_ENDINGS}")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder of the frames, portrait_0000.png and on")
+    add("--size", type=int, default=usual.size, metavar="PIXELS", help="of the longer side")
+    add("--fps", type=float, help=f"frames per second; those of --blend, or {usual.fps:g}, if left out")
+    add("--landmarks", type=Path, metavar="FILE.json", help="points of the face, where they are not to be found")
+    add("--alpha", action="store_true", help="leave the background transparent")
+    add("--overwrite", action="store_true", help="replace frames of another portrait in DIR, and add to --blend")
+    add("--blend", type=Path, metavar="FILE", help="show the frames in this Blender file, on a plane; made if need be")
+    add("--start-frame", type=int, default=1, metavar="FRAME", help="frame of the scene that shows the first")
+    add("--device", default=AUTO, help="auto, cuda, mps or cpu")
+    add("--python", type=Path, help="a Python with PyTorch to render with")
 
 
 def _add_shot_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ import blender_demo
 from blender_demo import cli
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
+from blender_demo.backend.portrait.png import encode_png
 from blender_demo.backend.worker.client import Worker
 from blender_demo.scene.character import find_character
 from blender_demo.scene.detect import detect_character
@@ -421,3 +422,103 @@ def test_it_runs_as_a_module(clip, tmp_path):
     assert done.stdout.startswith("Wrote ")
     done = subprocess.run([*command[:3], "dance"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == cli.USAGE
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A picture for the fake renderer, which does not look at it."""
+    path = tmp_path / "face.png"
+    path.write_bytes(encode_png(np.full((64, 64, 3), 128, np.uint8)))
+    return path
+
+
+def portrait(picture, *options):
+    return run("portrait", "--image", picture, "--size", 64, "--python", WORKER_PYTHON, *options)
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_a_portrait_speaks_from_a_recording_or_a_clip(picture, sound, clip, tmp_path, capfd):
+    for motion in (("--audio", sound), ("--clip", clip)):
+        out = tmp_path / motion[0].strip("-")
+        assert portrait(picture, *motion, "--out", out, "--fps", 25, "--alpha", "--json") == cli.OK
+        done = lines(capfd.readouterr().out)[-1]
+        assert (done["event"], done["frames"], done["kept"], done["fps"]) == ("done", 24, 0, 25.0)
+        assert done["held"] == str(out / "portrait_0000.png")
+        assert len(list(out.glob("portrait_*.png"))) == 25
+    assert portrait(picture, "--clip", clip, "--out", out, "--fps", 25, "--alpha", "--json") == cli.OK
+    assert lines(capfd.readouterr().out)[-1]["kept"] == 24
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_frames_of_another_portrait_are_replaced_only_when_told(picture, clip, tmp_path, capfd):
+    motion = ("--clip", clip, "--out", tmp_path / "out")
+    assert portrait(picture, *motion) == cli.OK
+    assert portrait(picture, *motion, "--fps", 30) == cli.FAILED
+    assert "other rate" in capfd.readouterr().err
+    assert portrait(picture, *motion, "--fps", 30, "--overwrite") == cli.OK
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_a_portrait_is_shown_in_a_file_that_is_made_for_it(picture, clip, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shots").mkdir()
+    motion = ("--clip", clip, "--out", "out", "--start-frame", 11, "--fps", 23.976)
+    assert portrait(picture, *motion, "--blend", "shots/a.blend", "--json") == cli.OK
+    assert lines(capfd.readouterr().out)[-1]["object"] == "portrait"
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shots" / "a.blend"))
+    scene = bpy.context.scene
+    assert scene.render.fps / scene.render.fps_base == pytest.approx(23.976)
+    assert (scene.frame_start, scene.frame_end) == (11, 34)
+    assert scene.camera is not None
+    assert bpy.data.images["portrait"].filepath == "//../out/portrait_0000.png"
+    assert bpy.data.images["portrait"].source == "SEQUENCE"
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_path, capfd):
+    blend = tmp_path / "scene.blend"
+    bpy.context.scene.render.fps = 50
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    before = blend.read_bytes()
+    motion = ("--clip", clip, "--out", tmp_path / "out", "--blend", blend)
+    assert portrait(picture, *motion) == cli.FAILED
+    assert "--overwrite" in capfd.readouterr().err
+    assert blend.read_bytes() == before
+    assert not (tmp_path / "out").exists()
+    for _ in range(2):
+        assert portrait(picture, *motion, "--overwrite", "--json") == cli.OK
+    assert lines(capfd.readouterr().out)[-1]["fps"] == 50.0
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert [obj.name for obj in bpy.context.scene.objects if obj.type == "MESH"] == ["portrait"]
+    assert bpy.data.images["portrait"].filepath == "//out/portrait_0000.png"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ((), cli.USAGE, "one of the arguments --audio --clip is required"),
+        (("--audio", "a.wav", "--clip", "clip.npz"), cli.USAGE, "not allowed with"),
+        (("--clip", "clip.npz", "--size", 9), cli.USAGE, "between 64 and 4096"),
+        (("--clip", "clip.npz", "--fps", 0), cli.USAGE, "--fps must be between"),
+        (("--clip", "clip.npz", "--device", "tpu"), cli.USAGE, "Unknown device 'tpu'"),
+        (("--clip", "none.npz"), cli.FAILED, "none.npz does not exist"),
+        (("--audio", "none.wav"), cli.FAILED, "none.wav does not exist"),
+        (("--clip", "clip.npz", "--image", "none.png"), cli.FAILED, "none.png does not exist"),
+        (("--clip", "clip.npz", "--landmarks", "none.json"), cli.FAILED, "none.json does not exist"),
+        (("--clip", "clip.npz", "--blend", "none/a.blend"), cli.FAILED, "Make it first"),
+        (("--clip", "clip.npz", "--image", "faceless.png"), cli.FAILED, "Place the points by hand"),
+    ],
+    ids=range(11),
+)
+@pytest.mark.usefixtures("fake_generator", "clip")
+def test_a_portrait_that_cannot_be_is_told_in_one_sentence(
+    picture, tmp_path, capfd, monkeypatch, options, status, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faceless.png").write_bytes(picture.read_bytes())
+    before = sorted(tmp_path.iterdir())
+    assert portrait(picture, "--out", "out", *options) == status
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert sorted(tmp_path.iterdir()) == before

@@ -21,6 +21,7 @@ __all__ = ["ImageSequence", "Look", "active_image_node", "add_plane", "put_into_
 Look = Literal["EMISSION", "PRINCIPLED"]
 """Whether a portrait shines in its own colors, or is lit by the scene."""
 
+_MARK: Final = "demo_portrait"
 _COLUMN: Final = 320
 """From one node to the next in the editor."""
 
@@ -51,10 +52,17 @@ class ImageSequence:
         """The name of the files without their number."""
         return _NUMBER.sub("", self.held.stem).rstrip("_-. ") or "portrait"
 
+    @property
+    def mark(self) -> str:
+        """What a plane made for these files remembers them by, wherever the project is moved to."""
+        return f"{self.held.parent.name}/{self.title}"
+
 
 def add_plane(scene: bpy.types.Scene, sequence: ImageSequence, look: Look, alpha: bool) -> bpy.types.Object:
-    """A new upright plane that faces -Y, one meter high and as wide as the picture's aspect asks for, on the ground at
-    the 3D cursor. Raises PortraitError.
+    """An upright plane that faces -Y, one meter high, as wide as the picture's aspect asks for. Raises PortraitError.
+
+    It stands on the ground at the 3D cursor. The plane that was made for these files before, if there is one, is shaped
+    and colored anew and stays where it is.
     """
     half = _aspect(sequence.held) / 2.0
     material = _material(sequence, look, alpha)
@@ -64,7 +72,12 @@ def add_plane(scene: bpy.types.Scene, sequence: ImageSequence, look: Look, alpha
     for corner, place in zip(corners, ((0, 0), (1, 0), (1, 1), (0, 1)), strict=True):
         corner.uv = place
     mesh.materials.append(material)
+    for plane in scene.objects:
+        if plane.get(_MARK) == sequence.mark and plane.type == "MESH":
+            plane.data = mesh
+            return plane
     plane = bpy.data.objects.new(sequence.title, mesh)
+    plane[_MARK] = sequence.mark
     plane.location = scene.cursor.location
     scene.collection.objects.link(plane)
     return plane

@@ -157,13 +157,14 @@ def test_a_node_plays_it_and_keeps_its_links(files: Path, tmp_path: Path) -> Non
     assert [number_at(frame, tmp_path) for frame in (3, 4, 99)] == [0, 1, 5]
 
 
-def test_frames_that_were_rendered_again_are_seen_and_have_one_image(files: Path, tmp_path: Path) -> None:
+def test_frames_that_were_rendered_again_are_seen_and_have_one_image_and_plane(files: Path, tmp_path: Path) -> None:
     sequence = ImageSequence(files, COUNT, 1)
     look_at(add_plane(bpy.context.scene, sequence, "EMISSION", alpha=False))
     assert number_at(1, tmp_path) == 1
     files.with_name("talk_0001.png").write_bytes(files.with_name("talk_0005.png").read_bytes())
-    add_plane(bpy.context.scene, sequence, "EMISSION", alpha=False).location.x = 9.0
+    add_plane(bpy.context.scene, sequence, "EMISSION", alpha=False)
     assert number_at(1, tmp_path) == 5
+    assert [obj.name for obj in bpy.context.scene.objects if obj.type == "MESH"] == ["talk"]
     assert len([image for image in bpy.data.images if image.source == "SEQUENCE"]) == 1
 
 
