@@ -2,7 +2,8 @@
 """The errors this project raises. Their messages help an artist: what is wrong, with which file, what to do."""
 
 __all__ = [
-    "AudioError", "BakeError", "ClipError", "DemoError", "JobCancelled", "RigError", "WeightsError", "WorkerError",
+    "AudioError", "BakeError", "ClipError", "DemoError", "JobCancelled", "PortraitError", "RigError", "WeightsError",
+    "WorkerError",
 ]
 
 
@@ -28,6 +29,10 @@ class BakeError(DemoError):
 
 class WeightsError(DemoError):
     """A checkpoint is missing, corrupt or of another version."""
+
+
+class PortraitError(DemoError):
+    """A picture cannot become a talking portrait, or its frames cannot be made."""
 
 
 class WorkerError(DemoError):
