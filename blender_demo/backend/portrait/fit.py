@@ -14,18 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..errors import PortraitError
 from ..head.head_model import HeadModel, load_head
 from ..motion.factors import ARKIT_NAMES
-from .landmarks import Landmarks
+from .landmarks import Landmarks, check_turn
 
 __all__ = ["HeadFit", "fit_head"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-
-LARGEST_YAW_DEG: Final = 50.0
-"""Further round, half of the face is hidden."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +39,13 @@ class HeadFit:
 
     def camera_points(self, points: Floats) -> Floats:
         """Points (..., 3) of the head frame, in the camera's."""
-        return points @ self.rotation.T + self.translation
+        return np.asarray(points @ self.rotation.T + self.translation, np.float32)
 
     def project(self, points: Floats) -> Floats:
         """Pixels (..., 2) at which the camera sees points (..., 3) of the head frame."""
         seen = self.camera_points(points)
         center = np.array([self.width, self.height], np.float32) / 2
-        return self.focal_px * seen[..., :2] / seen[..., 2:] + center
+        return np.asarray(self.focal_px * seen[..., :2] / seen[..., 2:] + center, np.float32)
 
     def vertices(self) -> Floats:
         """The head model's vertices (V, 3) in the head frame, with this identity and expression."""
@@ -80,6 +76,9 @@ _CONTOURS: Final = (
 _OWN_PLACES: Final = (30, 33, 36, 39, 42, 45, 48, 54, 60, 64)
 """Tip and foot of the nose, corners of eyes and mouth: known along the contour too."""
 _OWN_PLACE_ERROR: Final = 0.01
+_BY_THE_EARS: Final = (0, 1, 15, 16)
+"""Ends of the jaw line, which hair hides: where they are said to lie is half a guess."""
+_BY_THE_EARS_ERROR: Final = 0.03
 _IRIS_ERROR: Final = 0.01
 
 _SHAPE_SPREAD: Final = 0.4
@@ -98,30 +97,26 @@ _FOCAL, _LOG_FOCAL_SPREAD = 1.4, 0.5
 """Focal length, in lengths of the picture's longer side."""
 
 _STEPS: Final = 40
+_OUTLINE_STEPS: Final = 10
+"""Steps that look for the outline anew; then it stands, or it might go to and fro between vertices."""
 _CONVERGED: Final = 1e-3
 _LARGEST_TURN: Final = 0.3
 _LARGEST_GROWTH: Final = 0.5
 """Bounds of one step: radians, and of the logarithms of depth and focal length."""
-_OUTLINE_REACH_M: Final = 0.03
+_OUTLINE_REACH_M: Final = 0.01
 _OUTLINE_BEHIND_M: Final = 0.004
-"""How far from a landmark of the jaw line, and behind it, the outline of the face may lie on the skin."""
+"""How far above, below, and behind a hidden landmark of the jaw line the outline of the face may lie on the skin."""
 _FACING: Final = np.diag([1.0, -1.0, -1.0])
 
 
 def fit_head(landmarks: Landmarks, width: int, height: int) -> HeadFit:
     """The head of the landmarks found in a picture of `width` times `height` pixels.
 
-    Raises PortraitError for landmarks that are no face, and for a face turned too far.
+    Raises PortraitError for landmarks that are no face, and for a face that is too small or turned too far.
     """
-    if not landmarks.eye_distance > 0:
-        raise PortraitError("The landmarks of the two eyes lie on each other. Place the landmarks again.")
+    landmarks.check()
     fit = _Solver(landmarks, width, height).solve()
-    yaw = float(np.degrees(np.arcsin(np.clip(fit.rotation[0, 2], -1.0, 1.0))))
-    if abs(yaw) > LARGEST_YAW_DEG:
-        raise PortraitError(
-            f"The face is turned {abs(yaw):.0f} degrees away from the camera; at most {LARGEST_YAW_DEG:.0f} work. "
-            "Use a picture seen more from the front."
-        )
+    check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[0, 2], -1.0, 1.0)))))
     return fit
 
 
@@ -138,11 +133,12 @@ class _Solver:
         self.seen = landmarks.points.astype(float)
         if landmarks.iris is not None:
             self.rows = np.concatenate([self.rows, self.head.iris.ravel()])
-            self.seen = np.concatenate([self.seen, landmarks.iris.reshape(-1, 2)])
+            self.seen = np.concatenate([self.seen, landmarks.iris.reshape(-1, 2).astype(float)])
         self.axes = _axes(self.seen)
         self.weights = _weights()[: len(self.seen)] / self.unit
         self.prior = _prior(self.people)
         self.outline = _outline_candidates(self.head)
+        self.normals = _normals(self.head, self.head.landmarks[:17])
 
         eyes = self.head.vertices[self.head.landmarks[36:48]].reshape(2, 6, 3).mean(axis=1)
         right, left = self.seen[36:42].mean(axis=0), self.seen[42:48].mean(axis=0)
@@ -155,7 +151,9 @@ class _Solver:
         self.place = np.array([*middle, depth]) - self.turn @ eyes.mean(axis=0)
 
     def solve(self) -> HeadFit:
-        for _ in range(_STEPS):
+        for step in range(_STEPS):
+            if step < _OUTLINE_STEPS:
+                self._find_outline()
             if self._step() < _CONVERGED:
                 break
         across, along = self._missing(self._camera_points(self.rows)).T
@@ -173,7 +171,6 @@ class _Solver:
 
     def _step(self) -> float:
         """Takes one step to the most probable unknowns of the linearized camera; returns its largest change."""
-        self._find_outline()
         slopes, missing = self._slopes()
         at_pose = [0.0, 0.0, 0.0, *self.place[:2], np.log(self.place[2]), np.log(self.focal)]
         now = np.concatenate([self.coefficients, at_pose])
@@ -196,10 +193,13 @@ class _Solver:
         return float(np.abs(step).max())
 
     def _find_outline(self) -> None:
-        """Puts each landmark of the jaw line on the vertex that the camera sees furthest out across it."""
-        for row, candidates in enumerate(self.outline):
+        """Puts each landmark of the jaw line on its vertex, or on the outline of the face where that is hidden."""
+        hidden = ((self.normals @ self.turn.T) * self._camera_points(self.head.landmarks[:17])).sum(axis=1) > 0
+        self.rows = self.rows.copy()
+        self.rows[:17] = self.head.landmarks[:17]
+        for row in np.flatnonzero(hidden):
+            candidates = self.outline[row]
             pixels = self._pixels(self._camera_points(candidates))
-            self.rows = self.rows.copy()
             self.rows[row] = candidates[np.argmax(pixels @ self.axes[row, 0])]
 
     def _slopes(self) -> tuple[Doubles, Doubles]:
@@ -222,7 +222,8 @@ class _Solver:
 
     def _camera_points(self, rows: NDArray[np.integer]) -> Doubles:
         """Chosen vertices (n, 3) as the camera sees them."""
-        identity, expression = self.coefficients[: self.people], self.coefficients[self.people :]
+        coefficients = self.coefficients.astype(np.float32)
+        identity, expression = coefficients[: self.people], coefficients[self.people :]
         points = self.head.displaced(expression[None], rows, identity)[0]
         return points @ self.turn.T + self.place
 
@@ -271,8 +272,17 @@ def _outline_candidates(head: HeadModel) -> list[NDArray[np.intp]]:
     out = []
     for row in head.landmarks[:17]:
         away = head.vertices[skin] - head.vertices[row]
-        out.append(skin[(np.linalg.norm(away, axis=1) < _OUTLINE_REACH_M) & (away[:, 2] > -_OUTLINE_BEHIND_M)])
+        near = (np.abs(away[:, 1]) < _OUTLINE_REACH_M) & (away[:, 2] > -_OUTLINE_BEHIND_M)
+        out.append(skin[near & (head.vertices[skin, 0] * head.vertices[row, 0] >= 0)])
     return out
+
+
+def _normals(head: HeadModel, rows: NDArray[np.integer]) -> Doubles:
+    """Outward normals (n, 3), of any length, of chosen vertices of the skin at rest."""
+    quads = head.faces_of("skin")
+    corners = head.vertices[quads].astype(float)
+    facing = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    return np.array([facing[(quads == row).any(axis=1)].sum(axis=0) for row in rows])
 
 
 def _axes(seen: Doubles) -> Doubles:
@@ -291,5 +301,6 @@ def _weights() -> Doubles:
     weights = np.full((78, 2), 1 / _IRIS_ERROR)
     for contour in _CONTOURS:
         weights[contour.rows] = 1 / contour.across, 1 / contour.along
+    weights[list(_BY_THE_EARS), 0] = 1 / _BY_THE_EARS_ERROR
     weights[list(_OWN_PLACES), 1] = 1 / _OWN_PLACE_ERROR
     return weights
