@@ -35,6 +35,10 @@ class WeightsError(DemoError):
     """A checkpoint is missing, corrupt or of another version."""
 
 
+class PortraitError(DemoError):
+    """A picture cannot become a talking portrait, or its frames cannot be made."""
+
+
 class WorkerError(DemoError):
     """The worker process cannot be started, died, or answered out of turn."""
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The talking portrait: a still picture and a motion clip become the frames of a face that speaks.
+"""A still picture and a MotionClip become frames of a talking portrait.
 
-`order` says what is wanted and needs neither torch nor Pillow; `render` makes it and belongs to the worker's side.
+`order.py` says what is wanted and needs neither torch nor Pillow; it may be imported from everywhere, as `png.py` and
+`sequence.py` may, which write frames. The rest is for the worker: `render.py` is its entry, `picture.py` reads the
+picture, `landmarks.py` finds the face in it, `fit.py` fits the head model. Nothing here needs Blender.
 """

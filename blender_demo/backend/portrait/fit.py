@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The head model fitted to the landmarks of a picture: whose head, with what face, seen by which camera.
+
+The most probable identity, expression, pose and focal length, by Gauss-Newton steps on the landmarks' distances in the
+picture and on the priors of all unknowns. Where a landmark has no place of its own along a contour (jaw, lips, lids,
+brows), its distance along that contour counts little; the jaw line is met by whatever the camera sees as its outline.
+Lengths in metres; camera axes: x right in the picture, y down, z into the scene.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from ..head.head_model import HeadModel, load_head
+from ..motion.factors import ARKIT_NAMES
+from .landmarks import Landmarks, check_turn
+
+__all__ = ["HeadFit", "fit_head"]
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """A head before a camera: p_camera = rotation @ p_head + translation, pixel = focal_px * (x, y) / z + center."""
+
+    identity: Floats  # (K,) coefficients of the head model's identity modes, about unit normal
+    expression: Floats  # (52,) ARKit weights of the face in the picture, in the order of ARKIT_NAMES
+    rotation: Floats  # (3, 3)
+    translation: Floats  # (3,) metres
+    focal_px: float
+    width: int
+    height: int
+    residual_percent: float  # RMS distance of landmarks from the model, in percent of the eyes' distance
+
+    def camera_points(self, points: Floats) -> Floats:
+        """Points (..., 3) of the head frame, in the camera's."""
+        return np.asarray(points @ self.rotation.T + self.translation, np.float32)
+
+    def project(self, points: Floats) -> Floats:
+        """Pixels (..., 2) at which the camera sees points (..., 3) of the head frame."""
+        seen = self.camera_points(points)
+        center = np.array([self.width, self.height], np.float32) / 2
+        return np.asarray(self.focal_px * seen[..., :2] / seen[..., 2:] + center, np.float32)
+
+    def vertices(self) -> Floats:
+        """The head model's vertices (V, 3) in the head frame, with this identity and expression."""
+        return load_head().displaced(self.expression[None], identity=self.identity)[0]
+
+
+@dataclass(frozen=True)
+class _Contour:
+    """Landmarks in a row: expected errors across and along it, in distances of the eyes."""
+
+    rows: range
+    across: float
+    along: float
+    closed: bool = False
+
+
+_CONTOURS: Final = (
+    _Contour(range(17), 0.012, 0.5),
+    _Contour(range(17, 22), 0.015, 0.1),
+    _Contour(range(22, 27), 0.015, 0.1),
+    _Contour(range(27, 31), 0.010, 0.1),
+    _Contour(range(31, 36), 0.010, 0.03),
+    _Contour(range(36, 42), 0.004, 0.03, closed=True),
+    _Contour(range(42, 48), 0.004, 0.03, closed=True),
+    _Contour(range(48, 60), 0.005, 0.03, closed=True),
+    _Contour(range(60, 68), 0.004, 0.03, closed=True),
+)
+_OWN_PLACES: Final = (30, 33, 36, 39, 42, 45, 48, 54, 60, 64)
+"""Tip and foot of the nose, corners of eyes and mouth: known along the contour too."""
+_OWN_PLACE_ERROR: Final = 0.01
+_BY_THE_EARS: Final = (0, 1, 15, 16)
+"""Ends of the jaw line, which hair hides: where they are said to lie is half a guess."""
+_BY_THE_EARS_ERROR: Final = 0.03
+_IRIS_ERROR: Final = 0.01
+
+_SHAPE_SPREAD: Final = 0.4
+"""Standard deviation of an ARKit weight, from 0."""
+_RARE_SHAPES: Final = dict.fromkeys(("cheekPuff", "jawForward", "jawLeft", "jawRight", "tongueOut"), 0.05) | {
+    name + side: spread
+    for name, spread in (("eyeWide", 0.15), ("noseSneer", 0.15), ("eyeSquint", 0.2), ("cheekSquint", 0.2))
+    for side in ("Left", "Right")
+}
+"""Shapes that a different head explains better: their standard deviations."""
+_UNEVEN: Final = 0.15
+"""Standard deviation of the difference between a shape's left and right."""
+_DISTANCE_M, _LOG_DISTANCE_SPREAD = 1.2, 0.5
+"""Of the camera from the head: from a phone held out to a long lens."""
+_FOCAL, _LOG_FOCAL_SPREAD = 1.4, 0.5
+"""Focal length, in lengths of the picture's longer side."""
+
+_STEPS: Final = 40
+_OUTLINE_STEPS: Final = 10
+"""Steps that look for the outline anew; then it stands, or it might go to and fro between vertices."""
+_CONVERGED: Final = 1e-3
+_LARGEST_TURN: Final = 0.3
+_LARGEST_GROWTH: Final = 0.5
+"""Bounds of one step: radians, and of the logarithms of depth and focal length."""
+_OUTLINE_REACH_M: Final = 0.01
+_OUTLINE_BEHIND_M: Final = 0.004
+"""How far above, below, and behind a hidden landmark of the jaw line the outline of the face may lie on the skin."""
+_FACING: Final = np.diag([1.0, -1.0, -1.0])
+
+
+def fit_head(landmarks: Landmarks, width: int, height: int) -> HeadFit:
+    """The head of the landmarks found in a picture of `width` times `height` pixels.
+
+    Raises PortraitError for landmarks that are no face, and for a face that is too small or turned too far.
+    """
+    landmarks.check()
+    fit = _Solver(landmarks, width, height).solve()
+    check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[0, 2], -1.0, 1.0)))))
+    return fit
+
+
+class _Solver:
+    """Gauss-Newton on identity, expression, turn (3), place (x, y, log depth) and log focal length, in this order."""
+
+    def __init__(self, landmarks: Landmarks, width: int, height: int) -> None:
+        self.head = load_head()
+        self.people = len(self.head.identity)
+        self.size = width, height
+        self.center = np.array([width, height]) / 2
+        self.unit = landmarks.eye_distance
+        self.rows = self.head.landmarks  # of the vertices seen at the landmarks
+        self.seen = landmarks.points.astype(float)
+        if landmarks.iris is not None:
+            self.rows = np.concatenate([self.rows, self.head.iris.ravel()])
+            self.seen = np.concatenate([self.seen, landmarks.iris.reshape(-1, 2).astype(float)])
+        self.axes = _axes(self.seen)
+        self.weights = _weights()[: len(self.seen)] / self.unit
+        self.prior = _prior(self.people)
+        self.outline = _outline_candidates(self.head)
+        self.normals = _normals(self.head, self.head.landmarks[:17])
+
+        eyes = self.head.vertices[self.head.landmarks[36:48]].reshape(2, 6, 3).mean(axis=1)
+        right, left = self.seen[36:42].mean(axis=0), self.seen[42:48].mean(axis=0)
+        roll = np.arctan2(*(left - right)[::-1])
+        self.coefficients = np.zeros(self.people + len(ARKIT_NAMES))
+        self.focal = _FOCAL * max(width, height)
+        self.turn = Rotation.from_rotvec([0, 0, roll]).as_matrix() @ _FACING
+        depth = self.focal * np.linalg.norm(eyes[1] - eyes[0]) / self.unit
+        middle = ((right + left) / 2 - self.center) / self.focal * depth
+        self.place = np.array([*middle, depth]) - self.turn @ eyes.mean(axis=0)
+
+    def solve(self) -> HeadFit:
+        for step in range(_STEPS):
+            if step < _OUTLINE_STEPS:
+                self._find_outline()
+            if self._step() < _CONVERGED:
+                break
+        across, along = self._missing(self._camera_points(self.rows)).T
+        along = np.where(self.weights[:, 1] >= 1 / _OWN_PLACE_ERROR / self.unit, along, 0.0)
+        return HeadFit(
+            identity=self.coefficients[: self.people].astype(np.float32),
+            expression=self.coefficients[self.people :].astype(np.float32),
+            rotation=self.turn.astype(np.float32),
+            translation=self.place.astype(np.float32),
+            focal_px=float(self.focal),
+            width=self.size[0],
+            height=self.size[1],
+            residual_percent=float(100 * np.sqrt((across**2 + along**2).mean()) / self.unit),
+        )
+
+    def _step(self) -> float:
+        """Takes one step to the most probable unknowns of the linearized camera; returns its largest change."""
+        slopes, missing = self._slopes()
+        at_pose = [0.0, 0.0, 0.0, *self.place[:2], np.log(self.place[2]), np.log(self.focal)]
+        now = np.concatenate([self.coefficients, at_pose])
+        mean = np.zeros_like(now)
+        mean[-2:] = np.log([_DISTANCE_M, _FOCAL * max(self.size)])
+        A = np.concatenate([(self.weights[..., None] * (self.axes @ slopes)).reshape(-1, len(now)), self.prior])
+        b = np.concatenate([(self.weights * missing).ravel(), self.prior @ (mean - now)])
+        low, high = np.full_like(now, -np.inf), np.full_like(now, np.inf)
+        low[self.people : -7], high[self.people : -7] = (
+            -self.coefficients[self.people :],
+            1 - self.coefficients[self.people :],
+        )
+        low[-7:-4], high[-7:-4] = -_LARGEST_TURN, _LARGEST_TURN
+        low[-2:], high[-2:] = -_LARGEST_GROWTH, _LARGEST_GROWTH
+        step = _bounded_least_squares(A, b, low, high)
+        self.coefficients = self.coefficients + step[:-7]
+        self.turn = Rotation.from_rotvec(step[-7:-4]).as_matrix() @ self.turn
+        self.place = np.array([*(self.place[:2] + step[-4:-2]), self.place[2] * np.exp(step[-2])])
+        self.focal *= np.exp(step[-1])
+        return float(np.abs(step).max())
+
+    def _find_outline(self) -> None:
+        """Puts each landmark of the jaw line on its vertex, or on the outline of the face where that is hidden."""
+        hidden = ((self.normals @ self.turn.T) * self._camera_points(self.head.landmarks[:17])).sum(axis=1) > 0
+        self.rows = self.rows.copy()
+        self.rows[:17] = self.head.landmarks[:17]
+        for row in np.flatnonzero(hidden):
+            candidates = self.outline[row]
+            pixels = self._pixels(self._camera_points(candidates))
+            self.rows[row] = candidates[np.argmax(pixels @ self.axes[row, 0])]
+
+    def _slopes(self) -> tuple[Doubles, Doubles]:
+        """Derivatives (n, 2, unknowns) of the landmarks' pixels, and what is missing (n, 2) across and along."""
+        points = self._camera_points(self.rows)
+        x, y, z = points.T
+        scale, none = self.focal / z, np.zeros_like(z)
+        by_point = np.stack([[scale, none, -scale * x / z], [none, scale, -scale * y / z]]).transpose(2, 0, 1)
+        moves = np.concatenate(
+            [
+                self.head.identity[:, self.rows] @ self.turn.T,
+                self.head.deltas[:, self.rows] @ self.turn.T,
+                np.cross(np.eye(3)[:, None], (points - self.place)[None]),
+                np.broadcast_to((np.eye(3) * (1, 1, self.place[2]))[:, None], (3, *points.shape)),
+            ]
+        )
+        slopes = by_point @ moves.transpose(1, 2, 0)
+        by_focal = (self._pixels(points) - self.center)[..., None]
+        return np.concatenate([slopes, by_focal], axis=2), self._missing(points)
+
+    def _camera_points(self, rows: NDArray[np.integer]) -> Doubles:
+        """Chosen vertices (n, 3) as the camera sees them."""
+        coefficients = self.coefficients.astype(np.float32)
+        identity, expression = coefficients[: self.people], coefficients[self.people :]
+        points = self.head.displaced(expression[None], rows, identity)[0]
+        return points @ self.turn.T + self.place
+
+    def _pixels(self, points: Doubles) -> Doubles:
+        return self.focal * points[:, :2] / points[:, 2:] + self.center
+
+    def _missing(self, points: Doubles) -> Doubles:
+        """From the model to the landmarks (n, 2), across and along their contours, in pixels."""
+        return (self.axes @ (self.seen - self._pixels(points))[..., None])[..., 0]
+
+
+def _bounded_least_squares(A: Doubles, b: Doubles, low: Doubles, high: Doubles) -> Doubles:
+    """Minimizes |A x - b| for low <= x <= high, by block pivoting on the set of unknowns held at a bound."""
+    normal, right = A.T @ A, A.T @ b
+    held = np.zeros(len(right), int)  # -1 at the lower bound, 1 at the upper
+    x = np.zeros_like(right)
+    for _ in range(50):
+        free = held == 0
+        x[~free] = np.where(held < 0, low, high)[~free]
+        x[free] = np.linalg.solve(normal[np.ix_(free, free)], right[free] - normal[np.ix_(free, ~free)] @ x[~free])
+        pull = right - normal @ x
+        new = np.where(free, (x > high).astype(int) - (x < low), np.where(held * pull > 0, held, 0))
+        if (new == held).all():
+            break
+        held = new
+    return np.clip(x, low, high)
+
+
+def _prior(people: int) -> Doubles:
+    """Rows over all unknowns that say what is expected, each divided by its standard deviation."""
+    spread = [1.0] * people + [_RARE_SHAPES.get(name, _SHAPE_SPREAD) for name in ARKIT_NAMES]
+    spread += [np.inf] * 5 + [_LOG_DISTANCE_SPREAD, _LOG_FOCAL_SPREAD]
+    rows = [np.diag(1 / np.array(spread))]
+    for i, name in enumerate(ARKIT_NAMES):
+        other = name.removesuffix("Left") + "Right"
+        if name.endswith("Left") and not name.startswith(("eyeLook", "jaw", "mouthLeft")):
+            row = np.zeros((1, len(spread)))
+            row[0, [people + i, people + ARKIT_NAMES.index(other)]] = 1 / _UNEVEN, -1 / _UNEVEN
+            rows.append(row)
+    return np.concatenate(rows)
+
+
+def _outline_candidates(head: HeadModel) -> list[NDArray[np.intp]]:
+    """For each landmark of the jaw line, vertices of the face where its outline may be seen."""
+    skin = head.vertices_of("skin")
+    out = []
+    for row in head.landmarks[:17]:
+        away = head.vertices[skin] - head.vertices[row]
+        near = (np.abs(away[:, 1]) < _OUTLINE_REACH_M) & (away[:, 2] > -_OUTLINE_BEHIND_M)
+        out.append(skin[near & (head.vertices[skin, 0] * head.vertices[row, 0] >= 0)])
+    return out
+
+
+def _normals(head: HeadModel, rows: NDArray[np.integer]) -> Doubles:
+    """Outward normals (n, 3), of any length, of chosen vertices of the skin at rest."""
+    quads = head.faces_of("skin")
+    corners = head.vertices[quads].astype(float)
+    facing = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    return np.array([facing[(quads == row).any(axis=1)].sum(axis=0) for row in rows])
+
+
+def _axes(seen: Doubles) -> Doubles:
+    """Unit vectors (n, 2, 2) across and along the contours through landmarks (n, 2); across the jaw line is outward."""
+    along = np.tile([1.0, 0.0], (len(seen), 1))
+    for contour in _CONTOURS:
+        line = seen[contour.rows]
+        ends = (np.roll(line, 1, axis=0), np.roll(line, -1, axis=0))
+        along[contour.rows] = ends[1] - ends[0] if contour.closed else np.gradient(line, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    return np.stack([along @ [[0, 1], [-1, 0]], along], axis=1)
+
+
+def _weights() -> Doubles:
+    """Inverse expected errors (78, 2) across and along the contours, in distances of the eyes."""
+    weights = np.full((78, 2), 1 / _IRIS_ERROR)
+    for contour in _CONTOURS:
+        weights[contour.rows] = 1 / contour.across, 1 / contour.along
+    weights[list(_BY_THE_EARS), 0] = 1 / _BY_THE_EARS_ERROR
+    weights[list(_OWN_PLACES), 1] = 1 / _OWN_PLACE_ERROR
+    return weights
