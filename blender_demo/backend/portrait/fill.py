@@ -11,8 +11,9 @@ __all__ = ["diffuse", "smoothstep"]
 
 Floats = NDArray[np.float32]
 _SMALLEST: Final = 4
-_ROUNDS: Final = 12
-"""Rounds of relaxation at each size; the coarser sizes have done the far distances already."""
+_WORK: Final = 2**18
+_ROUNDS: Final = (4, 16)
+"""Fewest and most rounds of relaxation; large sizes get few, as the smaller ones have done the far distances."""
 
 
 def smoothstep(low: float, high: float, x: Floats) -> Floats:
@@ -38,7 +39,7 @@ def diffuse(values: Floats, known: NDArray[np.bool_], around: bool = False) -> F
     coarse = _halved(np.pad(values, (*even, (0, 0)))) / weight.clip(0.25)
     filled = _doubled(diffuse(coarse, weight[..., 0] > 0, around), around)[:height, :width]
     filled = np.where(known[..., None], values, filled)
-    for _ in range(_ROUNDS):
+    for _ in range(min(max(_WORK // known.size, _ROUNDS[0]), _ROUNDS[1])):
         mean = uniform_filter(filled, (3, 3, 1), mode=("nearest", "wrap" if around else "nearest", "nearest"))
         filled = np.where(known[..., None], values, mean)
     return filled

@@ -26,6 +26,11 @@ _IRIS_COLOR: Final = (0.30, 0.22, 0.17)
 _SCLERA: Final = (0.85, 0.82, 0.80)
 """Of an eye in white light: what shows between lids is never pure white."""
 
+_EVEN: Final = 0.03
+"""How much light from one side has to explain before it is believed; else the light is even."""
+_OUTLIER: Final = 2.5
+_ROUNDS: Final = 4
+
 
 def from_srgb(color: Floats) -> Floats:
     """Linear light of sRGB-encoded values."""
@@ -55,12 +60,14 @@ def estimate_light(texture: FaceTexture) -> Floats:
     skin = from_srgb(np.einsum("nk,nkc->nc", weights, head.skin_colors[corners] / np.float32(255)))
     seen = from_srgb(texture.color[row, column]) / skin
     basis = np.concatenate([np.ones((len(row), 1), np.float32), texture.normals[row, column]], axis=1)
-    gray = seen.mean(1)
     kept = np.ones(len(row), bool)
-    for _ in range(4):
-        off = np.abs(gray - basis @ np.linalg.lstsq(basis[kept], gray[kept], rcond=None)[0])
-        kept = off <= 2.5 * np.median(off) + 1e-6
-    return np.linalg.lstsq(basis[kept], seen[kept], rcond=None)[0].astype(np.float32)
+    for _ in range(_ROUNDS):
+        basis_kept = basis[kept]
+        even = np.diag([0, *[_EVEN * kept.sum()] * 3])
+        light = np.linalg.solve(basis_kept.T @ basis_kept + even, basis_kept.T @ seen[kept])
+        off = np.abs(seen - basis @ light).mean(1)
+        kept = off <= _OUTLIER * np.median(off)
+    return light.astype(np.float32)
 
 
 def eye_colors(picture: Floats, fit: HeadFit, landmarks: Landmarks, light: Floats) -> tuple[Floats, Floats]:
@@ -75,7 +82,7 @@ def eye_colors(picture: Floats, fit: HeadFit, landmarks: Landmarks, light: Float
         radius = np.linalg.norm(rim - center, axis=1).mean()
         across = np.linspace(-4, 4, 65, dtype=np.float32) * radius
         places = (center + np.stack(np.meshgrid(across, across), axis=-1)).reshape(-1, 2)
-        places = places[polygon_distance(places, landmarks.points[lids]) < -min(0.5, 0.15 * radius)]
+        places = places[polygon_distance(places, landmarks.points[lids], 1.0) < -min(0.5, 0.15 * radius)]
         away = np.linalg.norm(places - center, axis=1) / radius
         colors = sampled(picture, places, order=1)
         rings.append(colors[(away > _IRIS_RING[0]) & (away < _IRIS_RING[1])])

@@ -25,9 +25,11 @@ Floats = NDArray[np.float32]
 _HEAD_WIDTH_M: Final = 0.17
 _CHIN: Final = 8
 """The chin among the 68 iBUG landmarks."""
+_EAR_HEIGHT: Final = 0.45
+"""From the chin up to the lobes of the ears."""
 _MARGIN: Final = 1.3
 """How far round the head the person is looked for."""
-_WORKING_SIDE: Final = 224
+_WORKING_SIDE: Final = 288
 """Pixels along the longer side in which the person is found; the edge is then drawn in all pixels."""
 _HAIR: Final = 0.08
 _UNSURE: Final = 0.05
@@ -40,6 +42,10 @@ _FOLLOWS: Final = (0.08, 0.95)
 """From how far below the chin what is there follows the head less, and where it stays."""
 _SPARE: Final = 0.03
 """What is filled beyond the cut-out, as the blur of its edge is not background either."""
+
+_DETAIL: Final = (0.35, 0.15)
+"""How far behind the edge the background has detail; further in it is never seen, and mirrored things would show."""
+_SMOOTH: Final = 0.03
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,13 @@ def find_person(picture: Floats, fit: HeadFit) -> Person:
     height, width = small.shape[:2]
     outside = _outside(fit, vertices, low, scale, height, width) / (head_px * scale)
     rows, columns = (np.mgrid[:height, :width] + 0.5) / scale
-    below = _below_chin(fit, vertices, np.stack([columns, rows], axis=-1) + low, head_px)
+    below = _below_jaw(fit, vertices, np.stack([columns, rows], axis=-1) + low, head_px)
     alpha = _segmented(small, outside, below)
 
     whole = np.zeros(picture.shape[:2], np.float32)
     whole[crop] = _redrawn(alpha, small, picture[crop])
     rows, columns = np.mgrid[: fit.height, : fit.width] + 0.5
-    below = _below_chin(fit, vertices, np.stack([columns, rows], axis=-1), head_px)
+    below = _below_jaw(fit, vertices, np.stack([columns, rows], axis=-1), head_px)
     return Person(whole, smoothstep(_FOLLOWS[1], _FOLLOWS[0], below), float(head_px))
 
 
@@ -90,13 +96,15 @@ def complete_plate(picture: Floats, person: Person) -> Floats:
     known = distance_transform_edt(person.alpha < 0.05) > spare
     if not known.any():
         return picture
-    blur = (0.03 * person.head_px, 0.03 * person.head_px, 0)
+    blur = (_SMOOTH * person.head_px, _SMOOTH * person.head_px, 0)
     weight = gaussian_filter(known[..., None].astype(np.float32), blur)
     smooth = gaussian_filter(picture * known[..., None], blur) / weight.clip(1e-6)
-    at = np.indices(known.shape)
-    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
-    row, column = (2 * nearest - at).clip(0, np.array(known.shape)[:, None, None] - 1)
-    detail = np.where(known[..., None], picture - smooth, 0)[row, column]
+    inward, nearest = distance_transform_edt(~known, return_indices=True)
+    row, column = 2 * nearest - np.indices(known.shape)
+    height, width = known.shape
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    detail = np.where(known[..., None], picture - smooth, 0)[row.clip(0, height - 1), column.clip(0, width - 1)]
+    detail *= (inside * smoothstep(*_DETAIL, (inward / person.head_px).astype(np.float32)))[..., None]
     filled = np.where(known[..., None], picture, (diffuse(smooth, known) + detail).clip(0, 1))
     hidden = smoothstep(0.97, 1.0, person.follows)[..., None]
     return (hidden * filled + (1 - hidden) * picture).astype(np.float32)
@@ -114,16 +122,15 @@ def _outside(fit: HeadFit, vertices: Floats, low: NDArray, scale: float, height:
     return (distance_transform_edt(~drawn) - distance_transform_edt(drawn)).astype(np.float32)
 
 
-def _below_chin(fit: HeadFit, vertices: Floats, pixels: Floats, head_px: float) -> Floats:
-    """How far below the chin, or beside the neck there, pixels (H, W, 2) lie (H, W); negative above."""
-    head = load_head()
-    chin = vertices[head.landmarks[_CHIN]]
+def _below_jaw(fit: HeadFit, vertices: Floats, pixels: Floats, head_px: float) -> Floats:
+    """How far below the jaw and the lobes of the ears pixels (H, W, 2) lie (H, W); negative above."""
+    chin = vertices[load_head().landmarks[_CHIN]]
     at, above = fit.project(np.stack([chin, chin + [0, 0.05, 0]]))
     down = (at - above) / np.linalg.norm(at - above)
     off = (pixels - at) / head_px
-    depth = off @ down
-    beside = (np.abs(off @ [down[1], -down[0]]) - 0.5).clip(0)
-    return np.where(depth > 0, np.hypot(depth, beside * smoothstep(0, 0.5, depth)), depth).astype(np.float32)
+    beside = np.abs(off @ [down[1], -down[0]])
+    depth = off @ down + _EAR_HEIGHT * smoothstep(0.1, 0.6, beside)
+    return np.where(depth > 0, np.hypot(depth, (beside - 0.6).clip(0)), depth).astype(np.float32)
 
 
 def _segmented(picture: Floats, outside: Floats, below: Floats) -> Floats:
@@ -187,4 +194,4 @@ def _redrawn(alpha: Floats, small: Floats, picture: Floats) -> Floats:
     rows, columns = np.mgrid[:height, :width] + 0.5
     places = np.stack([columns * alpha.shape[1] / width, rows * alpha.shape[0] / height], axis=-1)
     line = sampled(line, places, order=1)
-    return smoothstep(0.08, 0.92, (line[..., :3] * picture).sum(-1) + line[..., 3]).astype(np.float32)
+    return smoothstep(0.2, 0.95, (line[..., :3] * picture).sum(-1) + line[..., 3]).astype(np.float32)

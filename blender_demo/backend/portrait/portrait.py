@@ -96,10 +96,10 @@ def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
             f"{SMALLEST_EYE_DISTANCE_PX:.0f} are needed. Use a larger picture, or crop it to the head and enlarge it."
         )
     fit = fit_head(landmarks, color.shape[1], color.shape[0])
-    face = lay_on_head(color, fit, landmarks)
+    person = find_person(color, fit)
+    face = lay_on_head(color, fit, landmarks, person.alpha)
     light = estimate_light(face)
     iris_color, sclera_color = eye_colors(color, fit, landmarks, light)
-    person = find_person(color, fit)
     return Portrait(
         fit=fit,
         texture=face.color,

@@ -28,6 +28,8 @@ _TEXELS_PER_PIXEL: Final = 2.0
 _SIZES: Final = (512, 1024, 2048)
 _FACING: Final = (0.25, 0.5)
 """Cosine to the line of sight below which a texel is not taken from the picture, and above which it counts fully."""
+_PERSON: Final = (0.6, 1.0)
+"""Share of the person in a pixel below which it is background, and from which it counts fully."""
 _BEHIND_M: Final = 0.004
 """How far behind the nearest surface a texel is hidden; less would hide what lies between two pixels of a slope."""
 _DEPTH_SCALE: Final = 2
@@ -104,8 +106,8 @@ def texture_size(fit: HeadFit) -> int:
     return next((size for size in _SIZES if size >= _TEXELS_PER_PIXEL * pixels), _SIZES[-1])
 
 
-def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks) -> FaceTexture:
-    """The texture of a fitted head from its picture (H, W, 3).
+def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks, person: Floats) -> FaceTexture:
+    """The texture of a fitted head from its picture (H, W, 3), in which `person` (H, W) is 1 on the person.
 
     Seen is what faces the camera, lies in the picture and is skin: what shows between the lips or the lids is cut.
     The rest comes from the other side of the face, brought to the light of this side, and from around.
@@ -120,7 +122,7 @@ def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks) -> FaceText
     )
     pixels = fit.project(positions).astype(np.float32)
     seen = _facing(fit, positions, directions) * _unhidden(fit, head, vertices, positions, pixels)
-    seen *= _on_skin(pixels, landmarks)
+    seen *= _on_skin(pixels, landmarks) * smoothstep(*_PERSON, sampled(person[..., None], pixels, order=1)[:, 0])
     seen *= ((pixels > 0.5) & (pixels < np.array([fit.width, fit.height]) - 0.5)).all(1)
 
     def spread(values: Floats) -> Floats:
@@ -189,14 +191,13 @@ def _on_skin(pixels: Floats, landmarks: Landmarks) -> Floats:
     rim = max(0.5, _RIM * landmarks.eye_distance)
     outside = np.ones(len(pixels), np.float32)
     for hole in _HOLES:
-        outside *= smoothstep(rim / 2, 1.5 * rim, polygon_distance(pixels, landmarks.points[hole]))
+        outside *= smoothstep(rim / 2, 1.5 * rim, polygon_distance(pixels, landmarks.points[hole], 2 * rim))
     return outside
 
 
-def polygon_distance(points: Floats, polygon: Floats) -> Floats:
-    """Distance (N,) of points (N, 2) from a polygon (n, 2), negative inside; far from it, a lower bound."""
+def polygon_distance(points: Floats, polygon: Floats, reach: float) -> Floats:
+    """Distance (N,) of points (N, 2) from a polygon (n, 2), negative inside; a lower bound where it is over `reach`."""
     away = np.maximum(polygon.min(0) - points, points - polygon.max(0)).max(1).astype(np.float32)
-    reach = np.ptp(polygon, axis=0).max()
     near = away < reach
     p = points[near, None]
     start, along = polygon, np.roll(polygon, -1, axis=0) - polygon
