@@ -75,19 +75,20 @@ class HeadModel:
             rest = rest + np.tensordot(identity.astype(np.float32), self.identity[: len(identity), chosen], axes=1)
         return rest + np.tensordot(weights.astype(np.float32), self.deltas[:, chosen], axes=1)
 
-    def aperture(self, weights: Floats) -> Floats:
+    def aperture(self, weights: Floats, identity: Floats | None = None) -> Floats:
         """Opening between the lips (T,), mean over the mouth, in widths of the mouth at rest; 0 when shut."""
-        return self._gap(weights, self.lip_upper, self.lip_lower).clip(0).mean(axis=1) / self.mouth_width
+        gap = self._gap(weights, self.lip_upper, self.lip_lower, identity)
+        return gap.clip(0).mean(axis=1) / self.mouth_width
 
     def rounding(self, weights: Floats) -> Floats:
         """How much narrower the mouth is than at rest (T,): 0 at rest, positive when pursed, negative when spread."""
         left, right = np.moveaxis(self.displaced(weights, self.landmarks[_MOUTH_CORNERS]), 1, 0)
         return 1 - np.linalg.norm(left - right, axis=-1) / self.mouth_width
 
-    def lid_opening(self, weights: Floats) -> Floats:
+    def lid_opening(self, weights: Floats, identity: Floats | None = None) -> Floats:
         """Opening of the left and right lids (T, 2), 1 at rest and 0 when shut."""
-        rest = self._gap(np.zeros((1, len(ARKIT_NAMES)), np.float32), self.lid_upper, self.lid_lower)
-        return self._gap(weights, self.lid_upper, self.lid_lower).clip(0) / rest
+        rest = self._gap(np.zeros((1, len(ARKIT_NAMES)), np.float32), self.lid_upper, self.lid_lower, identity)
+        return self._gap(weights, self.lid_upper, self.lid_lower, identity).clip(0) / rest
 
     @property
     def mouth_width(self) -> float:
@@ -103,9 +104,10 @@ class HeadModel:
         """Indices of the vertices of the named parts."""
         return np.flatnonzero(np.isin(self.part, [self.parts.index(name) for name in parts]))
 
-    def _gap(self, weights: Floats, upper: Ints, lower: Ints) -> Floats:
+    def _gap(self, weights: Floats, upper: Ints, lower: Ints, identity: Floats | None) -> Floats:
         """Height (T, S) of the lowest upper vertex over the highest lower one, per station."""
-        return self.displaced(weights, upper)[..., 1].min(axis=-1) - self.displaced(weights, lower)[..., 1].max(axis=-1)
+        above, below = (self.displaced(weights, lip, identity)[..., 1] for lip in (upper, lower))
+        return above.min(axis=-1) - below.max(axis=-1)
 
 
 @cache

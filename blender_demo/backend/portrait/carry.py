@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hair, neck and shoulders follow the head: a smooth warp of the picture that fades out towards shoulders and frame.
+
+A coarse net over the picture lies on the head as a relief: each node has the depth of the head there, carried on
+smoothly past its outline, and the expression's motion. The relief moves with the head as far as the node follows it.
+"""
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..head.head_model import load_head
+from .fit import HeadFit
+from .performance import Performance
+from .rasterize import rasterize
+from .stage import PosedHead, triangles
+
+__all__ = ["Carry"]
+
+_NODES: Final = 64
+"""Nodes along the shorter side of the picture."""
+_NECK_M: Final = (-0.22, -0.07)
+"""Heights in the head frame between which what is there follows the head more and more: from the collar to the jaw."""
+_FRAME: Final = 0.08
+"""Width of the border in which the warp fades out, over the frame's shorter side."""
+_ROUNDS: Final = 3
+"""Of the fixed-point iteration that inverts the warp; the warp changes little from node to node."""
+
+
+class Carry:
+    """The warp of a picture of `width` x `height` pixels with the head in it."""
+
+    def __init__(self, fit: HeadFit, posed: PosedHead, width: int, height: int) -> None:
+        self.posed, self.width, self.height = posed, width, height
+        self.cell = max(4, round(min(width, height) / _NODES))
+        rows, columns = -(-height // self.cell), -(-width // self.cell)
+        y, x = (torch.arange(count, device=posed.device) + 0.5 for count in (rows, columns))
+        self.nodes = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).float() * self.cell  # (rows, columns, 2)
+
+        head = load_head()
+        rest = posed.at_rest(fit)
+        skin = torch.as_tensor(triangles(head.faces_of("skin")), device=posed.device)
+        shaped = posed.shaped(rest)
+        corners = posed.projected(shaped)
+        corners[..., :2] /= self.cell
+        seen = rasterize(corners, skin, rows, columns, samples=1)
+        moves = posed.deltas.permute(1, 0, 2).flatten(1)
+        known = torch.cat([corners[0, :, 2:], moves], dim=1)
+        picked = torch.einsum("nk,nkc->nc", seen.weights, known[skin[seen.face]])
+        there = seen.resolve(torch.ones_like(picked[:, :1]))
+        filled = _smooth(_filled(seen.resolve(picked), there))[0]
+        self.points = posed.behind(self.nodes, filled[0])  # (rows, columns, 3)
+        self.moves = filled[1:].view(-1, 3, rows * columns).permute(0, 2, 1).flatten(1)  # (52, nodes * 3)
+        low, high = _NECK_M
+        border = torch.minimum(self.nodes, self.nodes.new_tensor([width, height]) - self.nodes).amin(-1)
+        self.follows = _smoothstep(low, high, self.points[..., 1]) * _smoothstep(
+            0.0, _FRAME * min(width, height), border
+        )
+        self.rest = torch.as_tensor(rest.weights, device=posed.device)
+
+    def sources(self, part: Performance) -> Tensor:
+        """Where in the picture (B, height, width, 2) each pixel of the frames comes from, in pixels."""
+        weights = torch.as_tensor(part.weights, device=self.posed.device) - self.rest
+        rest = self.points.flatten(0, 1)
+        shaped = rest + (weights @ self.moves).view(len(part), -1, 3)
+        moved = rest + (self.posed.turned(shaped, part) - rest) * self.follows.flatten()[:, None]
+        shift = (self.posed.projected(moved) - self.posed.projected(rest))[..., :2]
+        shift = shift.view(len(part), *self.nodes.shape).permute(0, 3, 1, 2)
+        back = shift
+        for _ in range(_ROUNDS):  # the shift that leads here begins where it leads back to
+            back = sampled(shift, (self.nodes - back.permute(0, 2, 3, 1)) / self.cell)
+        fine = F.interpolate(back, scale_factor=self.cell, mode="bilinear")[..., : self.height, : self.width]
+        y, x = (torch.arange(n, device=fine.device) + 0.5 for n in (self.height, self.width))
+        return torch.stack([x - fine[:, 0], y[:, None] - fine[:, 1]], dim=-1)
+
+
+def sampled(values: Tensor, places: Tensor) -> Tensor:
+    """Values (B, C, h, w) of pictures (B, C, H, W) at places (B, h, w, 2), bilinear; pixel centers at +0.5."""
+    size = places.new_tensor([values.shape[3], values.shape[2]])
+    return F.grid_sample(values, places / size * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _filled(values: Tensor, known: Tensor) -> Tensor:
+    """Values (1, C, H, W) where `known` (1, 1, H, W) is 1; elsewhere what is around, from coarser and coarser means."""
+    height, width = values.shape[2:]
+    if max(height, width) == 1 or bool(known.all()):
+        return values
+    mean = F.avg_pool2d(torch.cat([values * known, known], dim=1), 2, ceil_mode=True, count_include_pad=False)
+    weight = mean[:, -1:]
+    coarse = _filled(mean[:, :-1] / weight.clamp(min=1e-6), (weight > 0).float())
+    around = F.interpolate(coarse, size=(height, width), mode="bilinear")
+    return torch.where(known > 0, values, around)
+
+
+def _smooth(values: Tensor) -> Tensor:
+    """Means over 3 x 3 nodes, twice: no edge of the relief is steeper than the warp can follow."""
+    for _ in range(2):
+        values = F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return values
+
+
+def _smoothstep(low: float, high: float, x: Tensor) -> Tensor:
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)

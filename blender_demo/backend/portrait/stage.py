@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The head of a portrait before its camera, posed frame by frame, in torch. Lengths in metres."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..fcme.landmarks import rotation
+from ..head.head_model import load_head
+from .fit import HeadFit
+from .performance import Performance, own_gaze
+
+__all__ = ["PosedHead", "triangles"]
+
+_CHIN: Final = 8
+_EYES: Final = ("eyeLeft", "eyeRight")
+
+
+def triangles(quads: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Two triangles (2Q, 3) for each quad (Q, 4)."""
+    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int64)
+
+
+class PosedHead:
+    """The fitted head in a frame of `width` x `height` pixels, for any performance."""
+
+    def __init__(self, fit: HeadFit, width: int, height: int, device: str) -> None:
+        def tensor(values: NDArray) -> Tensor:
+            return torch.as_tensor(np.asarray(values, np.float32), device=device)
+
+        head = load_head()
+        person = head.displaced(np.zeros((1, len(head.deltas)), np.float32), identity=fit.identity)[0]
+        self.device = device
+        self.base, self.deltas = tensor(person), tensor(head.deltas)
+        self.eyes = [torch.as_tensor(head.vertices_of(part), device=device) for part in _EYES]
+        for eye in self.eyes:
+            self.deltas[:, eye] = 0  # eyeballs turn
+        moved = [head.identity[: len(fit.identity), head.vertices_of(part)].mean(axis=1) for part in _EYES]
+        self.eye_centres = tensor(
+            head.eye_centres + np.stack([np.tensordot(fit.identity, modes, axes=1) for modes in moved])
+        )
+        self.rotation, self.translation = tensor(fit.rotation), tensor(fit.translation)
+        self.focal = fit.focal_px * tensor(np.array([width / fit.width, height / fit.height]))
+        self.center = tensor(np.array([width / 2, height / 2]))
+        self.pivot = tensor(head.head_pivot)
+        skin = person[head.vertices_of("skin"), 1]
+        self.head_height = float(skin.max() - person[head.landmarks[_CHIN], 1])
+
+    def shaped(self, part: Performance) -> Tensor:
+        """Vertices (B, V, 3) before the head turns."""
+        weights, gaze = self._tensor(part.weights), self._tensor(part.gaze)
+        points = self.base + (weights @ self.deltas.flatten(1)).view(len(part), -1, 3)
+        turns = rotation(torch.cat([gaze, torch.zeros_like(gaze[..., :1])], dim=-1))
+        for eye, indices in enumerate(self.eyes):
+            centre = self.eye_centres[eye]
+            points[:, indices] = (self.base[indices] - centre) @ turns[:, eye].transpose(1, 2) + centre
+        return points
+
+    def turned(self, points: Tensor, part: Performance) -> Tensor:
+        """Points (B, V, 3) of the head frame, moved as the head moves."""
+        turn, shift = rotation(self._tensor(part.angles)), self._tensor(part.shift) * self.head_height
+        return (points - self.pivot) @ turn.transpose(1, 2) + (self.pivot + shift[:, None])
+
+    def projected(self, points: Tensor) -> Tensor:
+        """Pixel x and y, and depth, (..., 3) of points of the head frame."""
+        seen = points @ self.rotation.T + self.translation
+        return torch.cat([seen[..., :2] / seen[..., 2:] * self.focal + self.center, seen[..., 2:]], dim=-1)
+
+    def behind(self, pixels: Tensor, depth: Tensor) -> Tensor:
+        """Points (..., 3) of the head frame seen at pixels (..., 2) in a depth (...): the inverse of `projected`."""
+        plane = (pixels - self.center) / self.focal * depth[..., None]
+        return (torch.cat([plane, depth[..., None]], dim=-1) - self.translation) @ self.rotation
+
+    def at_rest(self, fit: HeadFit) -> Performance:
+        """One frame that is the picture."""
+        zero = np.zeros((1, 3), np.float32)
+        return Performance(np.asarray(fit.expression, np.float32)[None], own_gaze(fit)[None], zero, zero)
+
+    def _tensor(self, values: NDArray) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
