@@ -278,7 +278,8 @@ def _rate_of_portrait(options: argparse.Namespace) -> float:
     """The rate that was asked for, else that of the scene, else the usual one. Refuses a scene before the work."""
     if options.blend is None:
         return options.fps or PortraitOrder.fps
-    _check_folder(options.blend)
+    if options.blend.absolute().parent != options.out.absolute():  # that one is made with the frames
+        _check_folder(options.blend)
     if options.blend.exists() and not options.overwrite:
         raise DemoError(f"{options.blend} exists already. Choose another --blend, or allow --overwrite to add to it.")
     if importlib.util.find_spec("bpy") is None:

@@ -21,7 +21,7 @@ VALID_TAGS = SCRIPTS / "modules" / "_bpy_internal" / "extensions" / "tags.py"
 
 TORCH_FILES = ("attention.py", "networks.py", "pipeline.py", "audio/encoder.py", "worker/server.py", "worker/probe.py")
 SCRIPTS_OF_THEIR_OWN = ("__main__.py", "bootstrap.py", "server.py")
-TORCH_FOLDERS = ("fcme", "flow", "training", "evaluation")
+TORCH_FOLDERS = ("fcme", "flow", "portrait", "training", "evaluation")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".json", ".txt", ".sh", ".yml", ".yaml", ""}
 LARGEST_FILE_BYTES = 60 * 2**20
 

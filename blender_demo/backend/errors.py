@@ -27,10 +27,6 @@ class BakeError(DemoError):
     """Curves cannot be written onto a character."""
 
 
-class PortraitError(DemoError):
-    """A picture cannot be made to talk."""
-
-
 class WeightsError(DemoError):
     """A checkpoint is missing, corrupt or of another version."""
 

@@ -49,6 +49,8 @@ _JAW_M: Final = (-0.105, -0.075)
 """Height (y + 0.3 z) in the head frame at which it ends under the jaw, and from which it is whole."""
 _CROWN_M: Final = (0.125, 0.095)
 """Height at which it ends towards the hair, and from which it is whole."""
+_UNSEEN: Final = 1 / 512
+"""Opacity below which a pixel of 8 bits is not seen."""
 _EDGE_ON: Final = (0.12, 0.35)
 """Cosine to the line of sight from which the picture shows a point of the skin, and fully."""
 
@@ -61,19 +63,27 @@ def render_frames(
     controls: PortraitControls = PortraitControls(),
     device: str = "cpu",
     batch: int = 8,
+    first: int = 0,
+    alpha: bool = False,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Frames (height, width, 4), sRGB with opaque alpha, one for each frame of the clip, in order.
+    """Frames (height, width, 4), sRGB with straight alpha, one for each frame of the clip from `first` on, in order.
 
-    The whole picture is shown; `width` over `height` should be as in the picture.
+    The whole picture is shown; `width` over `height` should be as in the picture. alpha: only what moves with the head
+    is seen, fading out over the shoulders; otherwise it lies over the background and all is opaque.
+    A frame is the same to the bit wherever `first` lies, as long as that is a multiple of `batch`.
     """
     acts = perform(portrait.fit, clip, controls)
     with torch.inference_mode():
         painter = _Painter(portrait, width, height, device)
-        for first in range(0, len(acts), batch):
-            colors = painter.paint(acts[first : first + batch])
-            pixels = (colors.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-            for frame in pixels:
-                yield np.dstack([frame, np.full((height, width), 255, np.uint8)])
+        for start in range(first, len(acts), batch):
+            layer = painter.paint(acts[start : start + batch])
+            color, opacity = layer[:, :3], layer[:, 3:]
+            if alpha:
+                color = color / opacity.clamp(min=_UNSEEN)
+            else:
+                color, opacity = color + (1 - opacity) * painter.plate, torch.ones_like(opacity)
+            pixels = (torch.cat([color, opacity], dim=1).clamp(0, 1) * 255).round().to(torch.uint8)
+            yield from pixels.permute(0, 2, 3, 1).cpu().numpy()
 
 
 class _Painter:
@@ -182,10 +192,9 @@ class _Painter:
         return np.where(in_mouth[:, None], shown * lit[:, None] ** (1 / 1.5), shown).astype(np.float32)
 
     def paint(self, part: Performance) -> Tensor:
-        """Frames (B, 3, height, width)."""
+        """All but the background (B, 4, height, width): colors times alpha, and alpha."""
         sources = self.carry.sources(part)
-        carried = sampled(self.cut.expand(len(part), -1, -1, -1), _on_fine(sources))
-        frames = carried[:, :3] + (1 - carried[:, 3:]) * self.plate
+        frames = sampled(self.cut.expand(len(part), -1, -1, -1), _on_fine(sources))
         at = self.posed.projected(self.posed.turned(self.posed.shaped(part), part))
         top, left, height, width = self._window(at)
         at[..., :2] -= at.new_tensor([left, top])
@@ -193,7 +202,7 @@ class _Painter:
         color, opacity = self._shaded(raster)
         face = raster.resolve(torch.cat([color * opacity, opacity], dim=1))
         window = frames[:, :, top : top + height, left : left + width]
-        window.copy_(face[:, :3] + (1 - face[:, 3:]) * window)
+        window.copy_(face + (1 - face[:, 3:]) * window)
         return frames
 
     def _window(self, at: Tensor) -> tuple[int, int, int, int]:

@@ -18,9 +18,9 @@ from ..settings import AUTO
 from .frames import render_frames
 from .landmarks import Landmarks, find_landmarks
 from .order import PortraitOrder, PortraitResult
-from .picture import Picture, read_picture
+from .picture import read_picture
+from .portrait import build_portrait
 from .sequence import FrameSet, write_sequence
-from .texture import build_portrait
 
 __all__ = ["render_portrait"]
 
@@ -40,9 +40,8 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     began = time.perf_counter()
     device, timings = _device(order.device), {}
     progress("picture", _SHARES["picture"][0])
-    picture = read_picture(Path(order.image))
-    clip = _motion(order)
-    landmarks = _landmarks(order, picture)
+    picture, clip = _picture(Path(order.image)), _motion(order)
+    landmarks = Landmarks.load(Path(order.landmarks)) if order.landmarks else find_landmarks(picture)
     width, height = _output_size(picture, order.size)
     frames = FrameSet(
         Path(order.folder),
@@ -64,9 +63,11 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     def render(first: int) -> Iterator[NDArray[np.uint8]]:
         progress("face", _SHARES["face"][0])
         began = time.perf_counter()
-        portrait = build_portrait(picture.pixels, landmarks)
+        portrait = build_portrait(picture, landmarks)
         timings["face"] = time.perf_counter() - began
-        drawn = render_frames(portrait, clip, width, height, device=device, batch=_BATCH, first=first)
+        drawn = render_frames(
+            portrait, clip, width, height, device=device, batch=_BATCH, first=first, alpha=order.alpha
+        )
         return drawn if order.alpha else (frame[..., :3] for frame in drawn)
 
     def tell(done: float) -> None:
@@ -95,19 +96,15 @@ def _motion(order: PortraitOrder) -> MotionClip:
     return resample(replace(clip, fps=clip.fps * order.speed), order.fps, order.later_s)
 
 
-def _landmarks(order: PortraitOrder, picture: Picture) -> Landmarks:
-    """Those of the file, which are in its picture's own pixels, else those that are found."""
-    if not order.landmarks:
-        return find_landmarks(picture.pixels)
-    placed = Landmarks.load(Path(order.landmarks))
-    iris = None if placed.iris is None else placed.iris * picture.scale
-    return replace(placed, points=placed.points * picture.scale, iris=iris)
+def _picture(path: Path) -> NDArray[np.float32]:
+    """The picture (H, W, 3); what is transparent in it lies over white."""
+    color, alpha = read_picture(path)
+    return color if alpha is None else color * alpha[..., None] + (1 - alpha[..., None])
 
 
-def _output_size(picture: Picture, size: int) -> tuple[int, int]:
+def _output_size(picture: NDArray[np.float32], size: int) -> tuple[int, int]:
     """Width and height with the picture's aspect, even, as video wants them."""
-    scale = size / max(picture.width, picture.height)
-    width, height = (2 * max(1, round(side * scale / 2)) for side in (picture.width, picture.height))
+    height, width = (2 * max(1, round(side * size / max(picture.shape) / 2)) for side in picture.shape[:2])
     return width, height
 
 
