@@ -1,35 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Generate a take from a recording and bake it: modal when a person presses the button, blocking otherwise."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import bpy
 
-from ..backend.errors import DemoError, JobCancelled
+from ..backend.errors import DemoError
 from ..properties import FACTOR_LABELS, settings_of
-from .report import missing, redraw, report_bake, status
+from .modal_job import JobOperator
+from .report import missing, report_bake
 from .session import SESSION
+
+if TYPE_CHECKING:
+    from ..scene.bake import BakeReport
+    from .take import Take
 
 __all__ = ["CLASSES"]
 
-_TICK_S: Final = 0.1
 
-
-class DEMO_OT_generate(bpy.types.Operator):
+class DEMO_OT_generate(JobOperator, bpy.types.Operator):
     """Generate a facial performance from the recording and bake it onto the character"""
 
     bl_idname = "demo.generate"
     bl_label = "Generate"
     bl_options = {"UNDO"}
 
-    _timer: bpy.types.Timer | None = None
-    _take: Any  # a Take; Blender evaluates the annotations of its classes
+    doing = "Generating a take"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
         settings = settings_of(context.scene)
-        reason = "A take is being generated" if SESSION.busy else missing(settings)
+        reason = SESSION.busy_with or missing(settings)
         locked = [label for factor, label in FACTOR_LABELS.items() if settings.factor(factor).lock]
         if not reason and locked and not settings.clip_path:
             reason = f"{locked[0]}: locked, but there is no take yet. Unlock, or choose a take"
@@ -37,84 +39,19 @@ class DEMO_OT_generate(bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        """Start the job and let Blender go on."""
-        if bpy.app.background or context.window is None:
-            return self.execute(context)
-        if not self._start(context):
-            return {"CANCELLED"}
-        manager = context.window_manager
-        self._timer = manager.event_timer_add(_TICK_S, window=context.window)
-        manager.modal_handler_add(self)
-        status(context, "Generating a take. Esc cancels.")
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """Drive the job; Escape cancels it."""
-        if event.type == "ESC" and event.value == "PRESS":
-            self._take.job.cancel()
-        elif event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        finished = self._take.job.step()
-        redraw(context)
-        if not finished:
-            return {"RUNNING_MODAL"}
-        self._stop(context)
-        return self._finish()
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """The same in one go, for scripts and render farms."""
-        if not self._start(context):
-            return {"CANCELLED"}
-        try:
-            self._take.job.run()
-        except DemoError:
-            pass  # the job keeps it for _finish
-        finally:
-            SESSION.job = None
-        return self._finish()
-
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Blender itself ends the operator: another file is opened, or a window closed."""
-        self._take.job.cancel()
-        self._stop(context)
-
-    def _start(self, context: bpy.types.Context) -> bool:
+    def start(self, context: bpy.types.Context) -> "Take":
+        """A take in the making. Raises DemoError before any work is done."""
         from .take import start_take
 
-        try:
-            self._take = start_take(context)
-        except DemoError as error:
-            self.report({"ERROR"}, str(error))
-            return False
-        return True
+        return start_take(context)
 
-    def _stop(self, context: bpy.types.Context) -> None:
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
-        if SESSION.job is self._take.job:
-            SESSION.job = None
-        status(context, None)
-        redraw(context)
-
-    def _finish(self) -> set[str]:
-        try:
-            report = self._take.apply()
-        except JobCancelled as cancelled:
-            self.report({"INFO"}, str(cancelled))
-            return {"CANCELLED"}
-        except DemoError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        for note in self._take.job.notes:
-            self.report({"WARNING"}, note)
+    def tell(self, report: "BakeReport") -> None:
+        """Say what was baked."""
         report_bake(self, report)
-        return {"FINISHED"}
 
 
 class DEMO_OT_cancel(bpy.types.Operator):
-    """Stop generating; the scene stays as it is"""
+    """Stop what is being made; the scene stays as it is"""
 
     bl_idname = "demo.cancel"
     bl_label = "Cancel"
@@ -122,9 +59,9 @@ class DEMO_OT_cancel(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        """Only while a take is in the making."""
+        """Only while something is in the making."""
         if not SESSION.busy:
-            cls.poll_message_set("Nothing is being generated")
+            cls.poll_message_set("Nothing is being made")
         return SESSION.busy
 
     def execute(self, _context: bpy.types.Context) -> set[str]:

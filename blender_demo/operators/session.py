@@ -3,10 +3,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ..backend.worker.client import GenerationJob, Worker
+    from ..backend.worker.client import Job, Worker
     from .environment import EnvironmentSetup
 
 __all__ = ["SESSION", "Session"]
@@ -17,13 +17,18 @@ class Session:
     """What outlives an operator: the worker, kept warm, and the job or download that a modal operator is driving."""
 
     worker: "Worker | None" = None
-    job: "GenerationJob | None" = None
+    job: "Job[Any] | None" = None
     setup: "EnvironmentSetup | None" = None
 
     @property
     def busy(self) -> bool:
-        """Whether a take is in the making."""
+        """Whether something is in the making."""
         return self.job is not None
+
+    @property
+    def busy_with(self) -> str:
+        """What is in the making, as a reason why nothing else can be; empty where nothing is."""
+        return "" if self.job is None else f"{self.job.what} is under way"
 
     def worker_for(self, python: Path, idle_timeout_s: float) -> "Worker":
         """The warm worker, or a new one if the preferences have changed since."""

@@ -138,12 +138,11 @@ class Take:
 
 
 def start_take(context: bpy.types.Context) -> Take:
-    """Check everything and hand the job to the session. Raises DemoError before any work is done."""
+    """Check everything and make the job. Raises DemoError before any work is done."""
     order, chosen = _order(context), preferences(context)
     worker = SESSION.worker_for(worker_python(chosen), 60.0 * chosen.idle_minutes)
     heard_part = order.heard
     job = GenerationJob(worker, heard_part.path, order.generation, heard_part.start_s, heard_part.duration_s)
-    SESSION.job = job
     return Take(order, job)
 
 

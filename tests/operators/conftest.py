@@ -55,6 +55,7 @@ def face(addon: Any) -> bpy.types.Object:
 class FakeJob:
     """Stands in for GenerationJob: half a second of an open mouth, or a failure."""
 
+    what = "The generation"
     error: DemoError | None = None
     made: "list[FakeJob]"
 
