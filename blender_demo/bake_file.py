@@ -11,10 +11,11 @@ import bpy
 
 from .backend.errors import RigError
 from .backend.motion.clip import MotionClip
-from .blend_file import open_scene, save_whole, set_rate
+from .blend_file import open_scene, save_whole
 from .scene.bake import BakeReport, bake, scene_fps
 from .scene.bake_options import BakeOptions
 from .scene.character import Character, find_character
+from .scene.draft import set_scene_fps
 from .scene.head import add_head
 from .scene.preflight import Finding, preflight
 from .scene.profiles import fit_profile, has_stored, profile_of
@@ -83,7 +84,7 @@ def _opened(clip: MotionClip, order: BakeOrder) -> tuple[bpy.types.Scene, Charac
     """The scene of an order, at its frame rate, and the character in it."""
     scene = open_scene(order.blend)
     if order.fps is not None:
-        set_rate(scene, order.fps)
+        set_scene_fps(scene, order.fps)
     target = add_head(scene).meshes[0] if order.add_own_head else _target(scene, order)
     if order.blend is None:  # a scene of its own is as long as the take
         scene.frame_end = math.ceil(order.options.start_frame + clip.duration_s * scene_fps(scene))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender files, for the command line: opened, and written whole or not at all."""
 
-import math
 import os
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import bpy
 
 from .backend.errors import BakeError
 
-__all__ = ["open_scene", "save_whole", "set_rate"]
+__all__ = ["open_scene", "save_whole"]
 
 
 def open_scene(blend: Path | None) -> bpy.types.Scene:
@@ -27,12 +26,6 @@ def open_scene(blend: Path | None) -> bpy.types.Scene:
     if scene is None:
         raise BakeError(f"{blend} has no scene.")
     return scene
-
-
-def set_rate(scene: bpy.types.Scene, fps: float) -> None:
-    """Let a scene run at any number of frames per second."""
-    scene.render.fps = math.ceil(fps - 1e-6)
-    scene.render.fps_base = scene.render.fps / fps
 
 
 def save_whole(out: Path) -> None:

@@ -232,9 +232,10 @@ def _portrait(options: argparse.Namespace, report: Report) -> int:
     with tempfile.TemporaryDirectory() as folder, Worker(python, worker_site_dirs(python)) as worker:
         clip = options.clip or Path(folder) / "take.npz"
         order = _portrait_order(options, clip, rate)
+        voice = None
         if options.clip is None:
-            _run_job(GenerationJob(worker, options.audio, GenerationSettings(device=options.device)), report).save(clip)
-        job = PortraitJob(worker, order)
+            voice = GenerationJob(worker, options.audio, GenerationSettings(device=options.device))
+        job = PortraitJob(worker, order, voice)
         result = _run_job(job, report)
     plane = _show_portrait(options, result)
     report.done(

@@ -3,7 +3,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ __all__ = [
     "HAS_SLOTS",
     "StripTimes",
     "action_curves",
+    "add_image_strip",
     "add_sound_strip",
     "assign_slot",
     "cache_folder",
@@ -116,6 +117,17 @@ def add_sound_strip(scene: bpy.types.Scene, path: Path, frame: int) -> Any:
     strips = _strips(scene)
     channel = max((strip.channel for strip in strips), default=0) + 1
     return strips.new_sound(name=path.stem, filepath=str(path), channel=channel, frame_start=frame)
+
+
+def add_image_strip(scene: bpy.types.Scene, files: Sequence[Path]) -> Any:
+    """A new strip in channel 1 that shows files of one folder, one a frame from frame 1 on, at their own size."""
+    first, *rest = files
+    strip = _strips(scene).new_image(
+        name=first.stem, filepath=str(first), channel=1, frame_start=1, fit_method="ORIGINAL"
+    )
+    for path in rest:
+        strip.elements.append(path.name)
+    return strip
 
 
 def remove_strip(scene: bpy.types.Scene, strip: Any) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import bpy
 
-from .blend_file import open_scene, save_whole, set_rate
-from .scene.draft import scene_fps
+from .blend_file import open_scene, save_whole
+from .scene.draft import scene_fps, set_scene_fps
 from .scene.portrait import ImageSequence, add_plane
 
 __all__ = ["put_into_file", "rate_of_file"]
@@ -26,7 +26,7 @@ def put_into_file(blend: Path, sequence: ImageSequence, fps: float, alpha: bool)
     """
     there = blend.exists()
     scene = open_scene(blend if there else None)
-    set_rate(scene, fps)
+    set_scene_fps(scene, fps)
     plane = add_plane(scene, sequence, "EMISSION", alpha)
     if not there:
         _film(scene, plane)

@@ -22,6 +22,7 @@ from bpy.props import (
 from . import compat
 from .backend.errors import DemoError
 from .mapping_properties import DemoMapping
+from .portrait_properties import DemoPortrait
 
 if TYPE_CHECKING:
     from .backend.settings import FactorControl, GenerationSettings
@@ -196,6 +197,7 @@ class DemoSettings(bpy.types.PropertyGroup):
         update=_look_at_character,
     )
     mapping: PointerProperty(type=DemoMapping)
+    portrait: PointerProperty(type=DemoPortrait)
     character_ready: BoolProperty(options={"HIDDEN"})
     character_half_linked: BoolProperty(options={"HIDDEN"})
     character_status: StringProperty(options={"HIDDEN"})

@@ -9,7 +9,7 @@ from typing import Any, Final
 import bpy
 from bpy.app.handlers import persistent
 
-from . import compat, mapping_properties, operators, panels, preferences, properties
+from . import compat, mapping_properties, operators, panels, portrait_properties, preferences, properties
 from .operators.session import SESSION
 
 __all__ = ["CLASSES", "COMMAND", "register", "unregister"]
@@ -19,6 +19,7 @@ COMMAND: Final = "demo"
 
 CLASSES: Final[tuple[type, ...]] = (
     *mapping_properties.CLASSES,
+    *portrait_properties.CLASSES,
     *properties.CLASSES,
     *preferences.CLASSES,
     *operators.CLASSES,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blender_demo import compat
+from blender_demo.scene.movie import ENCODING
 
 __all__ = ["contact_sheet", "video"]
 
@@ -75,19 +76,7 @@ def video(
             progress((drawn.frame_current - scene.frame_start + 1) / count)
 
     with _settings(scene, wanted | _square(size)), compat.movie_output(scene.render), _sound(scene, audio, audio_frame):
-        _attribute_all(
-            scene.render.ffmpeg,
-            {
-                "format": "MPEG4",
-                "codec": "H264",
-                "constant_rate_factor": "HIGH",
-                "ffmpeg_preset": "GOOD",
-                "gopsize": 12,
-                "audio_codec": "AAC",
-                "audio_bitrate": 160,
-                "audio_mixrate": 48000,
-            },
-        )
+        _attribute_all(scene.render.ffmpeg, ENCODING)
         bpy.app.handlers.render_write.append(tell)
         try:
             bpy.ops.render.render(animation=True, scene=scene.name)

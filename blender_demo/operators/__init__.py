@@ -15,6 +15,7 @@ from . import (
     head,
     mapping,
     motion_files,
+    portrait,
     selected,
     set_up_environment,
 )
@@ -23,6 +24,7 @@ __all__ = ["CLASSES", "MENUS"]
 
 CLASSES: Final = (
     *generate.CLASSES,
+    *portrait.CLASSES,
     *given.CLASSES,
     *bake.CLASSES,
     *motion_files.CLASSES,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 import bpy
@@ -34,8 +35,11 @@ __all__ = [
     "add_recording",
     "bake_again",
     "check_picked",
+    "chosen_recording",
+    "free_path",
     "mend_picked",
     "override_meshes_of_picked",
+    "project_folder",
     "push_down_of_picked",
     "remove_takes_of_picked",
     "remove_takes_of_scene",
@@ -76,7 +80,7 @@ def _recording_file(settings: Any) -> Path:
     return path
 
 
-def _recording(scene: Any, context: bpy.types.Context) -> Heard:
+def chosen_recording(scene: Any, context: bpy.types.Context) -> Heard:
     """What the take is made from. Raises AudioError."""
     settings = settings_of(scene)
     if settings.source == "STRIP":
@@ -96,7 +100,7 @@ def _order(context: bpy.types.Context) -> TakeOrder:
     """Read and check everything; raises DemoError before any work is done."""
     scene: Any = context.scene
     settings = settings_of(scene)
-    recording = _recording(scene, context)
+    recording = chosen_recording(scene, context)
     profile_of(scene, picked_character(scene))
     return TakeOrder(
         character=IdRef.of("objects", settings.character),
@@ -206,7 +210,7 @@ def use_keys(context: bpy.types.Context, factor: str) -> KeyedTrack:
     Raises DemoError, with the scene unchanged.
     """
     scene: Any = context.scene
-    recording, character = _recording(scene, context), picked_character(scene)
+    recording, character = chosen_recording(scene, context), picked_character(scene)
     settings_of(scene).mapping.end_test()
     track = read_keys(character, profile_of(scene, character), factor, scene, recording.start_frame, recording.speed)
     path = _keep(track.clip, f"{bpy.path.clean_name(recording.name)}_{factor}_keys")
@@ -257,19 +261,29 @@ def _as_heard(clip: MotionClip, speed: float) -> MotionClip:
 
 def _keep(clip: MotionClip, name: str) -> Path:
     """Save the clip beside the scene, or in the add-on's own folder where that is not possible."""
-    if bpy.data.filepath:
-        folder = Path(bpy.data.filepath).parent / _FOLDER
-        try:
-            folder.mkdir(exist_ok=True)
-            return _save_anew(clip, folder, name)
-        except (OSError, ClipError):
-            pass  # a folder that may not be written to, as on a file server
-    return _save_anew(clip, compat.cache_folder(PACKAGE, "takes"), name)
-
-
-def _save_anew(clip: MotionClip, folder: Path, name: str) -> Path:
-    """Save under a name that no clip has yet: undo and locks go back to earlier ones."""
-    names = (f"{name}.npz" if number == 1 else f"{name}_{number}.npz" for number in count(1))
-    path = next(folder / free for free in names if not (folder / free).exists())
+    path = free_path(name)
     clip.save(path)
     return path
+
+
+def free_path(name: str) -> Path:
+    """A path for a clip that none has yet: undo and locks go back to earlier ones."""
+    folder = project_folder(_FOLDER, "takes")
+    names = (f"{name}.npz" if number == 1 else f"{name}_{number}.npz" for number in count(1))
+    return next(folder / free for free in names if not (folder / free).exists())
+
+
+def project_folder(beside: str, own: str) -> Path:
+    """A folder to write to: one beside the scene, or in the add-on's own where that is not possible.
+
+    beside, own: its name in either place.
+    """
+    if bpy.data.filepath:
+        folder = Path(bpy.data.filepath).parent / beside
+        try:
+            folder.mkdir(exist_ok=True)
+            with TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            pass  # a folder that may not be written to, as on a file server
+    return compat.cache_folder(PACKAGE, own)

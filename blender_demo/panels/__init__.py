@@ -3,10 +3,15 @@
 
 from typing import Final
 
-from . import mapping, sidebar
+from . import mapping, portrait, sidebar
 
 __all__ = ["CLASSES"]
 
 _TAKE: Final = sidebar.CLASSES.index(sidebar.DEMO_PT_take)
 
-CLASSES: Final = (*sidebar.CLASSES[:_TAKE], *mapping.CLASSES, *sidebar.CLASSES[_TAKE:])  # Blender draws in this order
+CLASSES: Final = (  # Blender draws in this order
+    *sidebar.CLASSES[:_TAKE],
+    *mapping.CLASSES,
+    *sidebar.CLASSES[_TAKE:],
+    *portrait.CLASSES,
+)

@@ -6,19 +6,10 @@ from typing import Any, ClassVar, Final
 
 import bpy
 
-from ..operators.session import SESSION
 from ..properties import FACTOR_LABELS, settings_of
-from .drawing import DemoPanel, paragraph
+from .drawing import DemoPanel, job_button, paragraph
 
 __all__ = ["CLASSES"]
-
-_STAGES: Final = {
-    "": "Waiting",
-    "start": "Starting the generator",
-    "audio": "Listening",
-    "flow": "Performing",
-    "decode": "Shaping the face",
-}
 
 _LABEL_SHARE: Final = 0.42
 """Part of a table's width that the names of the factors take."""
@@ -79,16 +70,7 @@ class DEMO_PT_speech(DemoPanel, bpy.types.Panel):
         row.enabled = settings.emotion not in {"auto", "neutral"}
         row.prop(settings, "intensity")
         fields.prop(settings, "seed")
-        job = SESSION.job
-        if job is None:
-            row = column.row()
-            row.scale_y = 1.5
-            row.operator("demo.generate", icon="PLAY")
-            return
-        row = column.row(align=True)
-        row.scale_y = 1.5
-        row.progress(factor=job.progress, text=_STAGES.get(job.stage, job.stage))
-        row.operator("demo.cancel", text="", icon="X")
+        job_button(column, "demo.generate", "The generation", "PLAY")
 
 
 def _factor_table(layout: Any, settings: Any, names: Mapping[str, str]) -> None:

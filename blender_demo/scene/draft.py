@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything a bake will write, computed before anything is written: keys, frames, and the takes that give way."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -34,7 +35,7 @@ from .conditioning import condition
 from .plan import Plan, Samples, make_plan
 from .rig_profile import RigProfile
 
-__all__ = ["Draft", "Side", "draft_bake", "scene_fps"]
+__all__ = ["Draft", "Side", "draft_bake", "scene_fps", "set_scene_fps"]
 
 _COARSE: Final = 4.0
 """Bezier keys are begun with those that straight lines need at so many times the tolerance."""
@@ -82,6 +83,12 @@ class Draft:
 def scene_fps(scene: bpy.types.Scene) -> float:
     """Frames per second of a scene; 23.976 is 24 over a base of 1.001."""
     return scene.render.fps / scene.render.fps_base
+
+
+def set_scene_fps(scene: bpy.types.Scene, fps: float) -> None:
+    """Let a scene run at any number of frames per second."""
+    scene.render.fps = math.ceil(fps - 1e-6)
+    scene.render.fps_base = scene.render.fps / fps
 
 
 def draft_bake(

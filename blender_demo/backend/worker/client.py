@@ -38,6 +38,9 @@ _R = TypeVar("_R")
 
 _POLL_S: Final = 0.02
 _MAX_STARTS: Final = 3
+_VOICE_SHARE: Final = 0.1
+"""Part of the progress of a portrait in which its motion is made."""
+
 _NEXT: Final = "The next job starts a new worker; if it happens again, ask for less at once, or use another device."
 
 
@@ -334,7 +337,8 @@ class Job(ABC, Generic[_R]):
             self._finish(JobState.CANCELLED, self._cancelled())
 
     def _collect(self, done: Done) -> None:
-        self.result, self.device, self.timings, self.notes = self._outcome(done), done.device, done.timings, done.notes
+        self.device, self.timings, self.notes = done.device, done.timings, done.notes
+        self.result = self._outcome(done)
         self.peak_memory_bytes, self.progress = done.peak_memory_bytes, 1.0
         self._finish(JobState.DONE, None)
 
@@ -396,16 +400,44 @@ def _with_whole_takes(settings: GenerationSettings) -> GenerationSettings:
 
 
 class PortraitJob(Job[PortraitResult]):
-    """The frames of one portrait in the making."""
+    """The frames of one portrait in the making.
+
+    voice: makes the motion first, which is then kept as the clip of the order.
+    """
 
     what = "The portrait"
 
-    def __init__(self, worker: Worker, order: PortraitOrder) -> None:
+    def __init__(self, worker: Worker, order: PortraitOrder, voice: GenerationJob | None = None) -> None:
         super().__init__(worker)
         self.order = order.absolute()
+        self.voice = voice
+
+    def step(self) -> bool:
+        """As of any job; while there is no motion yet, that of the voice."""
+        if self.voice is None or self.voice.state is JobState.DONE or self.finished:
+            return super().step()
+        self.voice.step()
+        self.stage, self.progress = self.voice.stage, _VOICE_SHARE * self.voice.progress
+        if self.voice.clip is not None:
+            try:
+                self.voice.clip.save(Path(self.order.clip))
+            except DemoError as error:
+                self._finish(JobState.FAILED, error)
+        elif self.voice.finished:
+            self._finish(self.voice.state, self.voice.error)
+        return self.finished
+
+    def cancel(self) -> None:
+        """As of any job."""
+        if self.voice is not None and not self.voice.finished:
+            self.voice.cancel()
+        else:
+            super().cancel()
 
     def _request(self, number: int, folder: Path) -> RenderPortrait:
         return RenderPortrait(number, self.order.to_json())
 
     def _outcome(self, done: Done) -> PortraitResult:
+        if self.voice is not None:
+            self.timings, self.notes = {**self.voice.timings, **done.timings}, self.voice.notes + done.notes
         return PortraitResult(**done.result)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render a talking portrait and show it in the scene: modal when a person presses the button, blocking otherwise."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import bpy
+
+from ..properties import settings_of
+from .modal_job import JobOperator
+from .session import SESSION
+
+if TYPE_CHECKING:
+    from .portrait_making import PortraitMaking
+
+__all__ = ["CLASSES"]
+
+
+class DEMO_OT_render_portrait(JobOperator, bpy.types.Operator):
+    """Let the face in the picture perform the take, and show the frames in the scene"""
+
+    bl_idname = "demo.render_portrait"
+    bl_label = "Render Portrait"
+    bl_options = {"UNDO"}
+
+    doing = "Rendering the portrait"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        reason = SESSION.busy_with or _missing(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def start(self, context: bpy.types.Context) -> "PortraitMaking":
+        """A portrait in the making. Raises DemoError before any work is done."""
+        from .portrait_making import start_portrait
+
+        return start_portrait(context)
+
+    def tell(self, shown: str) -> None:
+        """Say what shows it."""
+        self.report({"INFO"}, shown)
+
+
+def _missing(context: bpy.types.Context) -> str:
+    """What has to be chosen before there can be a portrait; empty where nothing is."""
+    settings: Any = settings_of(context.scene)
+    portrait = settings.portrait
+    if not portrait.image:
+        return "Choose a picture first"
+    if portrait.motion == "TAKE" and not settings.clip_path:
+        return "Generate a take, or choose a motion clip"
+    if portrait.motion == "VOICE" and not (settings.strip if settings.source == "STRIP" else settings.audio_path):
+        return "Choose a recording first"
+    if portrait.target == "PLANE":
+        return ""
+    goal = context.object
+    if goal is None or goal.type != "MESH":
+        return "Make a mesh the active object, or choose a plane"
+    if portrait.target == "NODE":
+        from ..scene.portrait import active_image_node
+
+        if active_image_node(goal) is None:
+            return "Select an Image Texture node in the material of the active object"
+    elif not goal.data.uv_layers:
+        return f"'{goal.name}' has no UV map; unwrap it first"
+    return ""
+
+
+CLASSES: Final = (DEMO_OT_render_portrait,)

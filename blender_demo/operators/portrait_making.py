@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the portrait operator does: from the panel's settings to an order, and from the frames to what shows them."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import bpy
+
+from ..backend.errors import AudioError, ClipError, PortraitError, WorkerError
+from ..backend.portrait.order import PortraitOrder
+from ..backend.worker.client import GenerationJob, PortraitJob
+from ..preferences import preferences, worker_python
+from ..properties import settings_of
+from ..scene.character import IdRef
+from ..scene.draft import scene_fps
+from ..scene.movie import write_movie
+from ..scene.portrait import ImageSequence, active_image_node, add_plane, put_into_node, put_on_object
+from ..scene.strips import Heard
+from .session import SESSION
+from .take import chosen_recording, free_path, project_folder
+
+__all__ = ["PortraitMaking", "start_portrait"]
+
+_FOLDER: Final = "demo_portraits"
+
+
+@dataclass(frozen=True)
+class PortraitMaking:
+    """A portrait in the making: all that is needed to show it, read from the scene once.
+
+    start_frame: of the scene, which shows the first frame. goal: the object that gets it, if it is to go onto one.
+    movie: path of the video to write, None for none. voice: what is heard in it.
+    """
+
+    job: PortraitJob
+    scene: IdRef
+    start_frame: int
+    target: str
+    look: Any
+    goal: IdRef | None
+    movie: Path | None
+    voice: Heard | None
+
+    def apply(self) -> str:
+        """Show the finished frames; what was made, as a sentence. Raises DemoError."""
+        result, order = self.job.result, self.job.order
+        if result is None:
+            raise self.job.error or WorkerError("The portrait ended without a result.")
+        sequence = ImageSequence(Path(result.held), result.count, self.start_frame)
+        scene = self.scene.resolve()
+        if scene is None:
+            raise PortraitError(f"The scene is no longer there. The frames are kept in {order.folder}.")
+        shown = self._show(scene, sequence)
+        if self.job.voice is not None:
+            settings = settings_of(scene)
+            settings.clip_path, settings.clip_take = order.clip, Path(order.clip).stem
+            settings.clip_start_frame = self.start_frame + order.later_s * order.fps
+            settings.clip_speed = order.speed
+        if self.movie is not None:
+            self._write_movie(sequence, self.movie)
+        last = self.start_frame + result.count - 1
+        return f"{shown} shows frames {self.start_frame} to {last}, {result.width} x {result.height} pixels."
+
+    def _write_movie(self, sequence: ImageSequence, path: Path) -> None:
+        order, voice = self.job.order, self.voice
+        start_s = 0.0 if voice is None else voice.start_s - order.later_s
+        write_movie(sequence, order.fps, path, voice.path if voice else None, start_s)
+
+    def _show(self, scene: Any, sequence: ImageSequence) -> str:
+        if self.target == "PLANE":
+            return f"'{add_plane(scene, sequence, self.look, self.job.order.alpha).name}'"
+        goal = self.goal.resolve() if self.goal else None
+        if goal is None:
+            raise PortraitError(f"The object is no longer there. The frames are kept in {sequence.held.parent}.")
+        if self.target == "OBJECT":
+            put_on_object(goal, sequence, self.look, self.job.order.alpha)
+            return f"'{goal.name}'"
+        node = active_image_node(goal)
+        if node is None:
+            raise PortraitError(f"The image node of '{goal.name}' is no longer selected. Select it, and render again.")
+        put_into_node(node, sequence)
+        return f"The node '{node.name}' of '{goal.name}'"
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """What the face does. clip: its file, which is yet to be made where `generate` is set. start: scene frame."""
+
+    clip: Path
+    start: float
+    speed: float
+    heard: Heard | None
+    generate: bool
+
+
+def start_portrait(context: bpy.types.Context) -> PortraitMaking:
+    """Check everything and make the job. Raises DemoError before any work is done."""
+    scene: Any = context.scene
+    settings, chosen = settings_of(scene), preferences(context)
+    portrait, fps = settings.portrait, scene_fps(scene)
+    image, motion = _file(portrait.image, "picture"), _motion(scene, context)
+    if portrait.movie and motion.heard is not None and motion.speed != 1.0:
+        raise PortraitError(
+            f"The strip '{motion.heard.name}' plays faster or slower than it was recorded, which a movie cannot have. "
+            "Render its sound to a file (Render Audio) and use that, or do without the movie."
+        )
+    name = bpy.path.clean_name(image.stem)
+    folder = project_folder(_FOLDER, "portraits") / name
+    order = PortraitOrder(
+        image=str(image),
+        clip=str(motion.clip),
+        folder=str(folder),
+        name=name,
+        size=portrait.size,
+        fps=fps,
+        landmarks=str(_file(portrait.landmarks, "file of landmarks")) if portrait.landmarks else "",
+        alpha=portrait.alpha,
+        overwrite=portrait.overwrite,
+        speed=motion.speed,
+        later_s=(motion.start - math.floor(motion.start)) / fps,
+        device=chosen.device,
+    )
+    worker, heard, voice = SESSION.worker_for(worker_python(chosen), 60.0 * chosen.idle_minutes), motion.heard, None
+    if motion.generate and heard is not None:
+        voice = GenerationJob(worker, heard.path, settings.generation(chosen.device), heard.start_s, heard.duration_s)
+    return PortraitMaking(
+        job=PortraitJob(worker, order, voice),
+        scene=IdRef.of("scenes", scene),
+        start_frame=math.floor(motion.start),
+        target=portrait.target,
+        look=portrait.look,
+        goal=None if portrait.target == "PLANE" else IdRef.of("objects", context.object),
+        movie=folder / f"{name}.mp4" if portrait.movie else None,
+        voice=heard,
+    )
+
+
+def _motion(scene: Any, context: bpy.types.Context) -> _Motion:
+    """A new take of the recording, or the present one; that may come from elsewhere, without a recording."""
+    settings = settings_of(scene)
+    if settings.portrait.motion == "VOICE":
+        heard = chosen_recording(scene, context)
+        clip = free_path(f"{bpy.path.clean_name(heard.name)}_seed{settings.seed}")
+        return _Motion(clip, heard.start_frame, heard.speed, heard, True)
+    if not settings.clip_path:
+        raise ClipError("Generate a take, or choose a motion clip.")
+    try:
+        heard = chosen_recording(scene, context)
+    except AudioError:
+        heard = None
+    clip = _file(settings.clip_path, "motion clip")
+    return _Motion(clip, settings.clip_start_frame, settings.clip_speed, heard, False)
+
+
+def _file(stored: str, what: str) -> Path:
+    path = Path(bpy.path.abspath(stored))
+    if not path.is_file():
+        raise PortraitError(f"The {what} {path} does not exist. Choose another one.")
+    return path

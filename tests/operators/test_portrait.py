@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render Portrait takes a picture and motion to frames that the scene shows, or leaves the scene alone and says why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+from blender_demo.backend.motion.clip import MotionClip
+from blender_demo.backend.motion.factors import CHANNELS
+from blender_demo.backend.portrait.png import encode_png
+from blender_demo.backend.worker.client import Worker
+from blender_demo.operators import portrait_making
+from blender_demo.operators.session import SESSION
+from tests.worker_python import REPO, WORKER_PYTHON
+
+pytestmark = pytest.mark.matrix
+FAKE_CHILD = REPO / "tests" / "backend" / "worker" / "fake_child.py"
+
+
+@pytest.fixture
+def portrait(addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The panel's settings in a saved scene, with a picture and a take; the worker has a FAKE renderer of 24 frames."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    monkeypatch.setattr(portrait_making, "worker_python", lambda _: WORKER_PYTHON)
+    SESSION.worker = Worker(WORKER_PYTHON, script=FAKE_CHILD)
+    (tmp_path / "anna b.png").write_bytes(encode_png(np.full((64, 64, 3), 99, np.uint8)))
+    MotionClip(30.0, np.zeros((30, len(CHANNELS)), np.float32)).save(tmp_path / "take.npz")
+    settings = bpy.context.scene.demo
+    settings.clip_path = str(tmp_path / "take.npz")
+    settings.portrait.image, settings.portrait.size = str(tmp_path / "anna b.png"), 64
+    yield settings.portrait
+    SESSION.close()
+
+
+def _refusal() -> str:
+    with pytest.raises(RuntimeError) as refused:
+        bpy.ops.demo.render_portrait()
+    return str(refused.value)
+
+
+def _user(material: Any) -> Any:
+    return next(node for node in material.node_tree.nodes if node.type == "TEX_IMAGE").image_user
+
+
+def _plane() -> Any:
+    return next(obj for obj in bpy.context.scene.objects if obj.type == "MESH")
+
+
+def test_the_button_says_what_is_missing(portrait: Any) -> None:
+    portrait.motion = "VOICE"
+    assert "Choose a recording" in _refusal()
+    portrait.motion = "TAKE"
+    bpy.context.scene.demo.clip_path = ""
+    assert "Generate a take" in _refusal()
+    portrait.image = ""
+    assert "Choose a picture" in _refusal()
+
+
+def test_the_button_says_why_the_active_object_will_not_do(portrait: Any) -> None:
+    portrait.target = "OBJECT"
+    assert "Make a mesh the active object" in _refusal()
+    bare = bpy.data.objects.new("Bare", bpy.data.meshes.new("Bare"))
+    bpy.context.scene.collection.objects.link(bare)
+    bpy.context.view_layer.objects.active = bare
+    assert "no UV map" in _refusal()
+    portrait.target = "NODE"
+    assert "Select an Image Texture node" in _refusal()
+
+
+def test_a_portrait_stands_on_a_plane_from_the_frame_of_its_take_on(portrait: Any, tmp_path: Path) -> None:
+    bpy.context.scene.demo.clip_start_frame = 40.5
+    assert bpy.ops.demo.render_portrait() == {"FINISHED"}
+    plane = _plane()
+    assert plane.name == "anna_b"
+    user = _user(plane.active_material)
+    assert (user.frame_start, user.frame_duration, user.frame_offset) == (40, 24, 0)
+    assert bpy.data.images["anna_b"].filepath == "//demo_portraits/anna_b/anna_b_0000.png"
+    assert len(list((tmp_path / "demo_portraits" / "anna_b").glob("anna_b_*.png"))) == 25
+    assert not SESSION.busy
+
+
+def test_rendering_again_with_other_settings_replaces_the_frames_and_keeps_the_plane(portrait: Any) -> None:
+    bpy.ops.demo.render_portrait()
+    _plane().location.x = 5.0
+    portrait.alpha, bpy.context.scene.render.fps = True, 25
+    assert bpy.ops.demo.render_portrait() == {"FINISHED"}
+    assert [obj.location.x for obj in bpy.context.scene.objects if obj.type == "MESH"] == [5.0]
+    portrait.overwrite, portrait.alpha = False, False
+    assert "allow to overwrite" in _refusal()
+
+
+def test_a_voice_gives_a_new_take_which_is_then_the_present_one(portrait: Any, recording: Path, tmp_path: Path) -> None:
+    settings = bpy.context.scene.demo
+    portrait.motion, settings.audio_path, settings.start_frame = "VOICE", str(recording), 12
+    assert bpy.ops.demo.render_portrait() == {"FINISHED"}
+    assert Path(settings.clip_path) == tmp_path / "demo_takes" / "line_one_seed0.npz"
+    assert len(MotionClip.load(Path(settings.clip_path))) == 60
+    assert settings.clip_start_frame == 12.0
+    assert _user(_plane().active_material).frame_start == 12
+
+
+def test_an_object_and_a_node_get_it_too(portrait: Any) -> None:
+    bpy.ops.demo.render_portrait()
+    screen = _plane()
+    bpy.context.view_layer.objects.active = screen
+    portrait.target, portrait.look = "OBJECT", "PRINCIPLED"
+    assert bpy.ops.demo.render_portrait() == {"FINISHED"}
+    nodes = screen.active_material.node_tree.nodes
+    assert "Principled BSDF" in nodes
+    nodes.active = next(node for node in nodes if node.type == "TEX_IMAGE")
+    portrait.target, bpy.context.scene.demo.clip_start_frame = "NODE", 7.0
+    assert bpy.ops.demo.render_portrait() == {"FINISHED"}
+    assert nodes.active.image_user.frame_start == 7
+
+
+def test_a_movie_lies_beside_the_frames(portrait: Any, recording: Path, tmp_path: Path) -> None:
+    portrait.movie, bpy.context.scene.demo.audio_path = True, str(recording)
+    assert bpy.ops.demo.render_portrait() == {"FINISHED"}
+    assert (tmp_path / "demo_portraits" / "anna_b" / "anna_b.mp4").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("picture", ["faceless.png", "none.png"])
+def test_a_failure_leaves_the_scene_alone(portrait: Any, tmp_path: Path, picture: str) -> None:
+    (tmp_path / "faceless.png").touch()
+    portrait.image = str(tmp_path / picture)
+    assert picture in _refusal()
+    assert not bpy.data.images
+    assert not bpy.data.materials
+    assert not [obj for obj in bpy.context.scene.objects if obj.type == "MESH"]
+    assert not SESSION.busy
