@@ -69,15 +69,15 @@ class _Contour:
 
 
 _CONTOURS: Final = (
-    _Contour(range(17), 0.012, 0.5),
-    _Contour(range(17, 22), 0.015, 0.1),
-    _Contour(range(22, 27), 0.015, 0.1),
-    _Contour(range(27, 31), 0.010, 0.1),
-    _Contour(range(31, 36), 0.010, 0.03),
-    _Contour(range(36, 42), 0.004, 0.03, closed=True),
-    _Contour(range(42, 48), 0.004, 0.03, closed=True),
-    _Contour(range(48, 60), 0.005, 0.03, closed=True),
-    _Contour(range(60, 68), 0.004, 0.03, closed=True),
+    _Contour(range(17), 0.02, 0.06),
+    _Contour(range(17, 22), 0.02, 0.04),
+    _Contour(range(22, 27), 0.02, 0.04),
+    _Contour(range(27, 31), 0.015, 0.03),
+    _Contour(range(31, 36), 0.015, 0.02),
+    _Contour(range(36, 42), 0.006, 0.015, closed=True),
+    _Contour(range(42, 48), 0.006, 0.015, closed=True),
+    _Contour(range(48, 60), 0.008, 0.02, closed=True),
+    _Contour(range(60, 68), 0.006, 0.015, closed=True),
 )
 _OWN_PLACES: Final = (30, 33, 36, 39, 42, 45, 48, 54, 60, 64)
 """Tip and foot of the nose, corners of eyes and mouth: known along the contour too."""
