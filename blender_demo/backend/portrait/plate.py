@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, uniform_filter, zoom
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, maximum_filter, minimum_filter, uniform_filter, zoom
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import cg
 
@@ -43,7 +43,7 @@ _FOLLOWS: Final = (0.08, 0.95)
 _SPARE: Final = 0.03
 """What is filled beyond the cut-out, as the blur of its edge is not background either."""
 
-_DETAIL: Final = (0.35, 0.15)
+_DETAIL: Final = (0.2, 0.06)
 """How far behind the edge the background has detail; further in it is never seen, and mirrored things would show."""
 _SMOOTH: Final = 0.03
 
@@ -193,5 +193,7 @@ def _redrawn(alpha: Floats, small: Floats, picture: Floats) -> Floats:
     height, width = picture.shape[:2]
     rows, columns = np.mgrid[:height, :width] + 0.5
     places = np.stack([columns * alpha.shape[1] / width, rows * alpha.shape[0] / height], axis=-1)
-    line = sampled(line, places, order=1)
-    return smoothstep(0.2, 0.95, (line[..., :3] * picture).sum(-1) + line[..., 3]).astype(np.float32)
+    line = np.concatenate([line, *(f(alpha, 5)[..., None] for f in (minimum_filter, maximum_filter))], axis=-1)
+    at = sampled(line, places, order=1)
+    low, high = at[..., 4], at[..., 5]
+    return smoothstep(0.2, 0.95, ((at[..., :3] * picture).sum(-1) + at[..., 3]).clip(low, high)).astype(np.float32)
