@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ..errors import PortraitError
 from ..head.head_model import HeadModel, load_head
 from ..motion.factors import ARKIT_NAMES
 from .landmarks import Landmarks, check_turn
@@ -22,6 +23,10 @@ __all__ = ["HeadFit", "fit_head"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+
+
+LARGEST_RESIDUAL_PERCENT: Final = 8.0
+"""Faces come within 2; swapped or misplaced points do not."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class HeadFit:
     focal_px: float
     width: int
     height: int
-    residual_percent: float  # RMS distance of landmarks from the model, in percent of the eyes' distance
+    residual_percent: float
+    """RMS distance of landmarks from the model, in percent of the eyes' distance; what slides counts only across."""
 
     def camera_points(self, points: Floats) -> Floats:
         """Points (..., 3) of the head frame, in the camera's."""
@@ -63,15 +69,15 @@ class _Contour:
 
 
 _CONTOURS: Final = (
-    _Contour(range(17), 0.012, 0.5),
-    _Contour(range(17, 22), 0.015, 0.1),
-    _Contour(range(22, 27), 0.015, 0.1),
-    _Contour(range(27, 31), 0.010, 0.1),
-    _Contour(range(31, 36), 0.010, 0.03),
-    _Contour(range(36, 42), 0.004, 0.03, closed=True),
-    _Contour(range(42, 48), 0.004, 0.03, closed=True),
-    _Contour(range(48, 60), 0.005, 0.03, closed=True),
-    _Contour(range(60, 68), 0.004, 0.03, closed=True),
+    _Contour(range(17), 0.02, 0.06),
+    _Contour(range(17, 22), 0.02, 0.04),
+    _Contour(range(22, 27), 0.02, 0.04),
+    _Contour(range(27, 31), 0.015, 0.03),
+    _Contour(range(31, 36), 0.015, 0.02),
+    _Contour(range(36, 42), 0.006, 0.015, closed=True),
+    _Contour(range(42, 48), 0.006, 0.015, closed=True),
+    _Contour(range(48, 60), 0.008, 0.02, closed=True),
+    _Contour(range(60, 68), 0.006, 0.015, closed=True),
 )
 _OWN_PLACES: Final = (30, 33, 36, 39, 42, 45, 48, 54, 60, 64)
 """Tip and foot of the nose, corners of eyes and mouth: known along the contour too."""
@@ -81,20 +87,22 @@ _BY_THE_EARS: Final = (0, 1, 15, 16)
 _BY_THE_EARS_ERROR: Final = 0.03
 _IRIS_ERROR: Final = 0.01
 
-_SHAPE_SPREAD: Final = 0.4
-"""Standard deviation of an ARKit weight, from 0."""
-_RARE_SHAPES: Final = dict.fromkeys(("cheekPuff", "jawForward", "jawLeft", "jawRight", "tongueOut"), 0.05) | {
-    name + side: spread
-    for name, spread in (("eyeWide", 0.15), ("noseSneer", 0.15), ("eyeSquint", 0.2), ("cheekSquint", 0.2))
-    for side in ("Left", "Right")
+_SHAPE_MEAN, _SHAPE_SPREAD = -0.1, 0.4
+"""Of an ARKit weight before it is cut off at 0: few shapes are seen at once, and no two that undo each other."""
+_RARE_SHAPES: Final = {
+    **dict.fromkeys(("cheekPuff", "jawForward", "jawLeft", "jawRight", "tongueOut"), 0.05),
+    **dict.fromkeys(("mouthLeft", "mouthRight"), 0.2),
+    **dict.fromkeys(("eyeWideLeft", "eyeWideRight", "noseSneerLeft", "noseSneerRight"), 0.15),
+    **dict.fromkeys(("eyeSquintLeft", "eyeSquintRight", "cheekSquintLeft", "cheekSquintRight"), 0.2),
+    **dict.fromkeys(("browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight"), 0.2),
 }
 """Shapes that a different head explains better: their standard deviations."""
 _UNEVEN: Final = 0.15
 """Standard deviation of the difference between a shape's left and right."""
-_DISTANCE_M, _LOG_DISTANCE_SPREAD = 1.2, 0.5
+_DISTANCE_M, _LOG_DISTANCE_SPREAD = 1.3, 0.4
 """Of the camera from the head: from a phone held out to a long lens."""
-_FOCAL, _LOG_FOCAL_SPREAD = 1.4, 0.5
-"""Focal length, in lengths of the picture's longer side."""
+_FOCAL, _LOG_FOCAL_SPREAD = 2.0, 1.0
+"""Focal length, in lengths of the picture's longer side; wide, as pictures may be cropped."""
 
 _STEPS: Final = 40
 _OUTLINE_STEPS: Final = 10
@@ -116,7 +124,12 @@ def fit_head(landmarks: Landmarks, width: int, height: int) -> HeadFit:
     """
     landmarks.check()
     fit = _Solver(landmarks, width, height).solve()
-    check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[0, 2], -1.0, 1.0)))))
+    if not fit.residual_percent < LARGEST_RESIDUAL_PERCENT:
+        raise PortraitError(
+            "The landmarks do not form a face: no head comes near them. Look whether points were swapped, "
+            "and place them again."
+        )
+    check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[2, 0], -1.0, 1.0)))))  # however the head is tilted
     return fit
 
 
@@ -174,15 +187,14 @@ class _Solver:
         slopes, missing = self._slopes()
         at_pose = [0.0, 0.0, 0.0, *self.place[:2], np.log(self.place[2]), np.log(self.focal)]
         now = np.concatenate([self.coefficients, at_pose])
+        shapes = slice(self.people, -7)
         mean = np.zeros_like(now)
+        mean[shapes] = _SHAPE_MEAN
         mean[-2:] = np.log([_DISTANCE_M, _FOCAL * max(self.size)])
         A = np.concatenate([(self.weights[..., None] * (self.axes @ slopes)).reshape(-1, len(now)), self.prior])
         b = np.concatenate([(self.weights * missing).ravel(), self.prior @ (mean - now)])
         low, high = np.full_like(now, -np.inf), np.full_like(now, np.inf)
-        low[self.people : -7], high[self.people : -7] = (
-            -self.coefficients[self.people :],
-            1 - self.coefficients[self.people :],
-        )
+        low[shapes], high[shapes] = -now[shapes], 1 - now[shapes]
         low[-7:-4], high[-7:-4] = -_LARGEST_TURN, _LARGEST_TURN
         low[-2:], high[-2:] = -_LARGEST_GROWTH, _LARGEST_GROWTH
         step = _bounded_least_squares(A, b, low, high)

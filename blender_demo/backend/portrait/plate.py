@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, uniform_filter, zoom
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, maximum_filter, minimum_filter, uniform_filter, zoom
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import cg
 
@@ -36,15 +36,20 @@ _UNSURE: Final = 0.05
 """How far from the model's outline the person probably ends, and how fast that becomes unlikely."""
 _SURE_INSIDE: Final = -0.12
 _SURE_OUTSIDE: Final = 0.65
+_PLACE: Final = 2.5
+_COLOR: Final = 5.0
+"""Largest logarithms of odds from place and from color: a color that is only found outside outweighs the place."""
 _BINS: Final = 20
 _ROUNDS: Final = 3
 _FOLLOWS: Final = (0.08, 0.95)
 """From how far below the chin what is there follows the head less, and where it stays."""
-_SPARE: Final = 0.03
+_SPARE: Final = 0.04
 """What is filled beyond the cut-out, as the blur of its edge is not background either."""
 
-_DETAIL: Final = (0.35, 0.15)
+_DETAIL: Final = (0.2, 0.06)
 """How far behind the edge the background has detail; further in it is never seen, and mirrored things would show."""
+_STRONGEST: Final = 6.0
+"""Mirrored detail in medians of the picture's own: strands of hair and edges are not to come twice."""
 _SMOOTH: Final = 0.03
 
 
@@ -103,7 +108,9 @@ def complete_plate(picture: Floats, person: Person) -> Floats:
     row, column = 2 * nearest - np.indices(known.shape)
     height, width = known.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    detail = np.where(known[..., None], picture - smooth, 0)[row.clip(0, height - 1), column.clip(0, width - 1)]
+    detail = np.where(known[..., None], picture - smooth, 0)
+    most = _STRONGEST * np.median(np.abs(detail[known]))
+    detail = detail.clip(-most, most)[row.clip(0, height - 1), column.clip(0, width - 1)]
     detail *= (inside * smoothstep(*_DETAIL, (inward / person.head_px).astype(np.float32)))[..., None]
     filled = np.where(known[..., None], picture, (diffuse(smooth, known) + detail).clip(0, 1))
     hidden = smoothstep(0.97, 1.0, person.follows)[..., None]
@@ -138,14 +145,14 @@ def _segmented(picture: Floats, outside: Floats, below: Floats) -> Floats:
 
     Grady, Random Walks for Image Segmentation (2006), with priors; solved as one sparse linear system per round.
     """
-    place = ((_HAIR - outside) / _UNSURE).clip(-4, 4)
+    place = ((_HAIR - outside) / _UNSURE).clip(-_PLACE, _PLACE)
     sure_inside = (outside < _SURE_INSIDE) & (below < 0)
     sure_outside = (outside > _SURE_OUTSIDE) & (below < 0)
     smoothness = _edge_laplacian(picture)
     bins = tuple((picture * (_BINS - 1e-3)).astype(int).reshape(-1, 3).T)
-    alpha = 1 / (1 + np.exp(-place))
+    alpha = (outside < 0).astype(np.float32)
     for _ in range(_ROUNDS):
-        odds = place + (_log_density(bins, alpha) - _log_density(bins, 1 - alpha)).reshape(place.shape).clip(-3, 3)
+        odds = place + (_log_density(bins, alpha) - _log_density(bins, 1 - alpha)).reshape(place.shape).clip(-_COLOR, _COLOR)
         likely = 1 / (1 + np.exp(-odds))
         likely[sure_inside], likely[sure_outside] = 1, 0
         trust = 0.01 + 0.1 * (2 * likely - 1) ** 2 + 10 * (sure_inside | sure_outside)
@@ -193,5 +200,7 @@ def _redrawn(alpha: Floats, small: Floats, picture: Floats) -> Floats:
     height, width = picture.shape[:2]
     rows, columns = np.mgrid[:height, :width] + 0.5
     places = np.stack([columns * alpha.shape[1] / width, rows * alpha.shape[0] / height], axis=-1)
-    line = sampled(line, places, order=1)
-    return smoothstep(0.2, 0.95, (line[..., :3] * picture).sum(-1) + line[..., 3]).astype(np.float32)
+    line = np.concatenate([line, *(f(alpha, 5)[..., None] for f in (minimum_filter, maximum_filter))], axis=-1)
+    at = sampled(line, places, order=1)
+    low, high = at[..., 4], at[..., 5]
+    return smoothstep(0.2, 0.95, ((at[..., :3] * picture).sum(-1) + at[..., 3]).clip(low, high)).astype(np.float32)

@@ -29,7 +29,7 @@ PORTRAIT_VERSION: Final = 1
 LARGEST_SIDE_PX: Final = 2048
 """Larger pictures are scaled down: no frame of a talking portrait shows more."""
 SMALLEST_EYE_DISTANCE_PX: Final = 16.0
-_PICTURES: Final = ("texture", "skin_mask", "plate", "cutout", "picture")
+_PICTURES: Final = ("texture", "shut_texture", "skin_mask", "plate", "cutout", "picture")
 _FIT: Final = "fit_"
 """Before the names of what is of the fit, in the file."""
 
@@ -44,6 +44,7 @@ class Portrait:
 
     fit: HeadFit
     texture: Floats  # (S, S, 3), complete
+    shut_texture: Floats  # (S, S, 3) the same but for even skin on the lids, for shut eyes: blend by how shut they are
     skin_mask: Floats  # (S, S) how well the picture shows a texel: 1 facing, falling to 0 where it turns away or is cut
     plate: Floats  # (H, W, 3) the background, also behind head and hair; shoulders and all else as in the picture
     cutout: Floats  # (H, W) what moves with the head: 1 on head and hair, falling over neck and shoulders
@@ -103,6 +104,7 @@ def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
     return Portrait(
         fit=fit,
         texture=face.color,
+        shut_texture=face.shut,
         skin_mask=face.seen,
         plate=complete_plate(color, person),
         cutout=person.cutout,

@@ -11,9 +11,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import grey_erosion, map_coordinates
+from scipy.spatial import cKDTree
 
 from ..head.head_model import HeadModel, load_head
+from ..motion.factors import ARKIT_NAMES
 from .fill import diffuse, smoothstep
 from .fit import HeadFit
 from .landmarks import Landmarks
@@ -30,6 +32,8 @@ _FACING: Final = (0.25, 0.5)
 """Cosine to the line of sight below which a texel is not taken from the picture, and above which it counts fully."""
 _PERSON: Final = (0.6, 1.0)
 """Share of the person in a pixel below which it is background, and from which it counts fully."""
+_PERSON_RIM: Final = 0.02
+"""What blurs over the outline of the person, in distances between the eyes."""
 _BEHIND_M: Final = 0.004
 """How far behind the nearest surface a texel is hidden; less would hide what lies between two pixels of a slope."""
 _DEPTH_SCALE: Final = 2
@@ -39,12 +43,24 @@ _HOLES: Final = (range(60, 68), range(36, 42), range(42, 48))
 _RIM: Final = 0.012
 """What blurs over the border of lips and lids, in distances between the eyes; not less than half a pixel."""
 
+_BLINKS: Final = ("eyeBlinkLeft", "eyeBlinkRight")
+_LID_MOVES: Final = (0.1, 0.25)
+_LID_LINE: Final = (0.3, 0.15)
+"""How far a blink moves the skin of a lid, and how close to the lid lines skin is of the lids, in radii of the eye."""
+_SHADOWS: Final = (0.85, 0.6)
+"""How close to the lid lines skin lies in the shadows of brow and lashes, in radii of the eye."""
+
 
 @dataclass(frozen=True)
 class FaceTexture:
-    """color (S, S, 3), complete; seen (S, S): how well the picture shows a texel, 0..1; normals (S, S, 3) head frame."""
+    """color (S, S, 3), complete; seen (S, S): how well the picture shows a texel, 0..1; normals (S, S, 3) head frame.
+
+    shut: color, but with even skin on the lids. Of an open eye, the picture has all of a lid in two rows of pixels full
+    of lashes and shadow, which would be drawn out over the whole eye when it shuts.
+    """
 
     color: Floats
+    shut: Floats
     seen: Floats
     normals: Floats
 
@@ -122,7 +138,8 @@ def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks, person: Flo
     )
     pixels = fit.project(positions).astype(np.float32)
     seen = _facing(fit, positions, directions) * _unhidden(fit, head, vertices, positions, pixels)
-    seen *= _on_skin(pixels, landmarks) * smoothstep(*_PERSON, sampled(person[..., None], pixels, order=1)[:, 0])
+    inner = grey_erosion(person, 2 * round(_PERSON_RIM * landmarks.eye_distance) + 3)
+    seen *= _on_skin(pixels, landmarks) * smoothstep(*_PERSON, sampled(inner[..., None], pixels, order=1)[:, 0])
     seen *= ((pixels > 0.5) & (pixels < np.array([fit.width, fit.height]) - 0.5)).all(1)
 
     def spread(values: Floats) -> Floats:
@@ -132,7 +149,9 @@ def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks, person: Flo
 
     weight = spread(seen[:, None])
     color = _completed(spread(sampled(picture, pixels).clip(0, 1)), weight)
-    return FaceTexture(color, weight[..., 0], spread(directions))
+    lids, shadows = np.moveaxis(spread(np.einsum("nk,nkc->nc", texels.weights, _lids(head)[texels.corners])), -1, 0)
+    shut = diffuse(color, (shadows == 0) & (weight[..., 0] > 0.5), around=True)
+    return FaceTexture(color, color + lids[..., None] * (shut - color), weight[..., 0], spread(directions))
 
 
 @cache
@@ -168,6 +187,16 @@ def _completed(color: Floats, weight: Floats) -> Floats:
     total = weight + other
     blended = (weight * color + other * (mirrored + difference)) / total.clip(1e-6)
     return diffuse(blended, total[..., 0] > 0.5, around=True).clip(0, 1)
+
+
+def _lids(head: HeadModel) -> Floats:
+    """Of each vertex (V, 2) how far it is on a lid, which a blink draws over the eye, and in the shadows around."""
+    blinks = [head.deltas[ARKIT_NAMES.index(name)] for name in _BLINKS]
+    moved = np.linalg.norm(blinks, axis=-1).max(0) / head.eye_radius
+    lines = head.vertices[np.concatenate([head.lid_upper, head.lid_lower]).ravel()]
+    away = cKDTree(lines).query(head.vertices)[0] / head.eye_radius
+    lids = np.maximum(smoothstep(*_LID_MOVES, moved), smoothstep(*_LID_LINE, away))
+    return np.stack([lids, smoothstep(*_SHADOWS, away)], axis=1).astype(np.float32)
 
 
 def _facing(fit: HeadFit, positions: Floats, normals: Floats) -> Floats:
