@@ -18,8 +18,9 @@ from torch import Tensor
 
 from ..head.head_model import load_head
 from ..motion.clip import MotionClip
+from ..motion.factors import ARKIT_NAMES
 from .carry import Carry, sampled
-from .performance import Performance, PortraitControls, perform
+from .performance import Performance, PortraitControls, at_rest, perform
 from .portrait import Portrait
 from .rasterize import Raster, rasterize
 from .stage import PosedHead, triangles
@@ -40,17 +41,32 @@ _BEHIND_SKIN_M: Final = 0.0015
 _LIT_DEPTH_M: Final = 0.022
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
 _DARKEST: Final = 0.06
-_CLASSES: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
+_BEHIND_M: Final = 0.006
+"""How far behind the nearest skin a vertex is hidden in the picture."""
+_DIFFUSIONS: Final = 200
+_FEW_PIXELS: Final = 12
+_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING = range(5)
+_KINDS: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
                    ("mouth", "lidRims"))  # fmt: skip
-"""Parts behind the skin that do not show each other's colors in the picture."""
-_SIDE_RAD: Final = (1.50, 1.15)
+"""Parts behind the skin, by kind: one kind does not show the colors of another in the picture."""
+_SIDE_RAD: Final = (1.15, 0.80)
 """Angle from straight ahead, seen from above, at which the drawn face ends, and from which it is whole."""
 _JAW_M: Final = (-0.105, -0.075)
 """Height (y + 0.3 z) in the head frame at which it ends under the jaw, and from which it is whole."""
 _CROWN_M: Final = (0.125, 0.095)
 """Height at which it ends towards the hair, and from which it is whole."""
-_EDGE_ON: Final = (0.12, 0.35)
+_EDGE_ON: Final = (0.02, 0.20)
 """Cosine to the line of sight from which the picture shows a point of the skin, and fully."""
+_BORDER_ON: Final = (0.10, 0.40)
+"""The same for the border of the drawn face, which has to lie where the picture shows skin well."""
+_LIDS_M: Final = (0.0006, 0.0020)
+"""Way of skin in a blink from which it belongs to the lid, and fully."""
+_LIDS_FOLDED: Final = (0.95, 0.55)
+"""Opening of the lids, over that in the picture, from which lid comes to light that the picture hides, and fully."""
+_LIPS_MOVED: Final = (0.01, 0.08)
+"""Change of the lips' opening in widths of the mouth, and of gaze in radians, from which what lies behind shows other"""
+_EYES_MOVED: Final = (0.01, 0.08)
+"""than in the picture, and fully."""
 
 
 def render_frames(
@@ -99,7 +115,7 @@ class _Painter:
     def _build_mesh(self, portrait: Portrait) -> None:
         """Faces and what their corners show: place in the picture (2), UV (2), seen in the picture, opacity."""
         head, fit = load_head(), portrait.fit
-        rest = self.posed.at_rest(fit)
+        rest = at_rest(fit)
         shaped = self.posed.shaped(rest)
         at = self.posed.projected(shaped)
         opacity = self._opacity()
@@ -112,25 +128,55 @@ class _Painter:
         uv = head.uv[drawn].astype(np.float32)
         uv = torch.as_tensor(np.concatenate([uv[:, [0, 1, 2]], uv[:, [0, 2, 3]]]), device=self.device)
         every = torch.as_tensor(triangles(head.quads[skin]), device=self.device)
-        seen = self._seen(shaped[0], at, every)
-        corner = torch.cat([at[0, :, :2], seen[:, None], torch.as_tensor(opacity, device=self.device)[:, None]], dim=1)
-        self.corners = torch.cat([corner[faces], uv], dim=2)
+        facing, visible = self._facing(shaped[0], at, every)
+        inside = torch.as_tensor(opacity >= 1, device=self.device)
+        opacity = torch.as_tensor(opacity, device=self.device) * torch.where(inside, 1.0, _ramp(*_BORDER_ON, facing))
+        seen = _ramp(*_EDGE_ON, facing) * visible
+        lids, color = self._lids(at, seen, every)
+        corner = torch.cat([at[0, :, :2], torch.stack([seen, opacity, lids], dim=1), color], dim=1)
+        self.corners = torch.cat([uv, corner[faces]], dim=2)
         self.is_skin = torch.as_tensor(skin[order], device=self.device)
+        self.is_right = (self.posed.base[faces, 0].mean(1) < 0).long()
 
-        classes = np.zeros(len(head.parts), np.int64)
-        for number, parts in enumerate(_CLASSES):
-            classes[[head.parts.index(part) for part in parts]] = number
-        self.kind = torch.as_tensor(classes[head.part[head.quads[order, 0]]], device=self.device)
-        self.inner = torch.as_tensor(self._inner_colors(portrait, order), device=self.device)
+        kinds = np.zeros(len(head.parts), np.int64)
+        for number, parts in enumerate(_KINDS):
+            kinds[[head.parts.index(part) for part in parts]] = number
+        self.kind = torch.as_tensor(kinds[head.part[head.quads[order, 0]]], device=self.device)
         deeper = np.unique(head.quads[~skin & (head.material != head.materials.index("mouth"))])
         self.deeper = torch.as_tensor(deeper, device=self.device)
-
         raster = self._raster(at, *self.size, samples=1)
-        inner = ~self.is_skin[raster.face]
-        shown = F.one_hot(self.kind[raster.face], len(_CLASSES)).float() * inner[:, None]
+        shown = F.one_hot(self.kind[raster.face], len(_KINDS)).float() * ~self.is_skin[raster.face, None]
         shown = raster.resolve(shown)
-        shown = F.max_pool2d(shown, 3, stride=1, padding=1)
-        self.shown = F.avg_pool2d(shown, 3, stride=1, padding=1)
+        self.rest = torch.as_tensor(rest.gaze, device=self.device)
+        self.shown_at_rest = F.max_pool2d(shown, 5, stride=1, padding=2)
+        narrow = F.avg_pool2d(1 - F.max_pool2d(1 - shown, 3, stride=1, padding=1), 3, stride=1, padding=1)
+        narrow[:, [_TONGUE, _LINING]] = 0
+        self.shown = narrow
+        self.inner = torch.as_tensor(self._inner_colors(portrait, order), device=self.device)
+
+    def _lids(self, at: Tensor, seen: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
+        """How far each vertex is skin of a lid (V,), and its color (V, 3), carried on from the skin around the eyes.
+
+        The rim keeps what the picture shows: lashes.
+        """
+        head = load_head()
+        blinks = [ARKIT_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+        moves = self.posed.deltas[blinks].norm(dim=-1).amax(0)
+        lids = _ramp(*_LIDS_M, moves)
+        lids[~torch.isin(torch.arange(len(lids), device=self.device), skin)] = 0
+        color = _at(self.color, _on_fine(at[0, :, :2]))
+        ways = torch.cat([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
+        ways = ways[(lids[ways] > 0).any(1)]
+        ways = torch.cat([ways, ways.flip(1)])
+        free = lids > 0
+        count = torch.zeros_like(lids).index_add_(0, ways[:, 0], torch.ones_like(lids[ways[:, 0]])).clamp(min=1)
+        color[free] = color[~free & (count > 1)].mean(0)
+        for _ in range(_DIFFUSIONS):
+            mean = torch.zeros_like(color).index_add_(0, ways[:, 0], color[ways[:, 1]]) / count[:, None]
+            color = torch.where(free[:, None], mean, color)
+        rims = torch.as_tensor(np.intersect1d(head.faces_of("mouth"), head.faces_of("skin")), device=self.device)
+        lids[rims] = 0
+        return lids, color
 
     def _opacity(self) -> NDArray[np.float32]:
         """Of the vertices (V,): the face is drawn, the rest of the head is carried."""
@@ -144,42 +190,47 @@ class _Painter:
         opacity[head.part != head.parts.index("skin")] = 1
         return opacity
 
-    def _seen(self, shaped: Tensor, at: Tensor, skin: Tensor) -> Tensor:
-        """How well the picture shows each vertex (V,), 0..1."""
+    def _facing(self, shaped: Tensor, at: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each vertex (V,) in the picture: cosine to the line of sight, and whether nothing hides it."""
         corners = shaped[skin]
         normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         normals = torch.zeros_like(shaped)
         for corner in skin.T:
             normals.index_add_(0, corner, normal)
-        normals = F.normalize(normals, dim=1)
         eye = -self.posed.translation @ self.posed.rotation  # the camera in the head frame
-        facing = (F.normalize(eye - shaped, dim=1) * normals).sum(1)
-        low, high = _EDGE_ON
-        t = ((facing - low) / (high - low)).clamp(0, 1)
-        depth = rasterize(at, skin, *self.size, samples=1)
-        z = 1 / depth.interpolate(1 / at[0, skin, 2:])
-        nearest = depth.resolve(z)
-        column, row = (at[0, :, axis].long().clamp(0, limit - 1) for axis, limit in ((0, self.size[1]), (1, self.size[0])))
-        hidden = (nearest[0, 0, row, column] > 0) & (at[0, :, 2] > nearest[0, 0, row, column] + 0.006)
-        return t * t * (3 - 2 * t) * ~hidden
+        facing = (F.normalize(eye - shaped, dim=1) * F.normalize(normals, dim=1)).sum(1)
+        raster = rasterize(at, skin, *self.size, samples=1)
+        depth = raster.resolve(raster.interpolate(at[0, skin, 2:]))[0, 0]
+        x, y = (at[0, :, axis].long().clamp(0, self.size[1 - axis] - 1) for axis in (0, 1))
+        return facing, (depth[y, x] == 0) | (at[0, :, 2] < depth[y, x] + _BEHIND_M)
 
     def _inner_colors(self, portrait: Portrait, order: NDArray[np.intp]) -> NDArray[np.float32]:
         """sRGB colors (F, 3) of what is behind the skin, in the picture's light and darker with depth."""
         head = load_head()
-        colors = _COLORS | {"iris": portrait.iris_color, "sclera": portrait.sclera_color}
-        light = np.clip(portrait.light[0] + portrait.light[3] * 0.7, 0.05, 1.0)
-        lips = head.vertices[head.lip_loop, 2].mean()
-        z = head.vertices[head.quads[order], 2].mean(axis=1)
-        lit = np.exp(-(lips - z).clip(0) / _LIT_DEPTH_M).clip(_DARKEST, 1)
-        tinted = {"iris", "sclera"}
-        by_material = np.zeros((len(head.materials), 3), np.float32)
-        for i, name in enumerate(head.materials):
-            color = np.asarray(colors.get(name, (0, 0, 0)), np.float32)
-            by_material[i] = color if name in tinted else color * light ** (1 / 2.2)
+        white = np.asarray(portrait.sclera_color, np.float32)
+        colors = {name: color * white for name, color in _COLORS.items()}
+        colors |= {"iris": portrait.iris_color, "sclera": white, "teeth": self._teeth_color(colors["teeth"])}
+        by_material = np.stack([np.asarray(colors.get(name, white), np.float32) for name in head.materials])
         shown = by_material[head.material[order]]
+        corners = head.vertices[head.quads[order]]
+        z = corners[..., 2].mean(axis=1)
+        normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+        ahead = (normal[:, 2] / np.linalg.norm(normal, axis=1)).clip(0, 1)
+        lips = head.vertices[head.lip_loop, 2].mean()
+        lit = np.exp(-(lips - z).clip(0) / _LIT_DEPTH_M).clip(_DARKEST, 1) * (0.6 + 0.4 * ahead)
         in_mouth = ~np.isin(head.material[order], [head.materials.index(name) for name in _EYES])
-        in_mouth &= head.part[head.quads[order, 0]] != head.parts.index("lidRims")
-        return np.where(in_mouth[:, None], shown * lit[:, None] ** (1 / 1.5), shown).astype(np.float32)
+        rims = head.part[head.quads[order]] == head.parts.index("lidRims")
+        in_mouth &= ~rims.any(axis=1)
+        return np.where(in_mouth[:, None], shown * lit[:, None], shown).astype(np.float32)
+
+    def _teeth_color(self, usual: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean color (3,) of the teeth that the picture shows; the usual one where it shows next to none."""
+        shown = self.shown[0, _UPPER_TEETH] > 0.9
+        if int(shown.sum()) < _FEW_PIXELS:
+            return usual
+        colors = self.color[0, :, ::2, ::2][:, shown]
+        bright = colors.mean(0)
+        return colors[:, bright >= bright.median()].mean(1).cpu().numpy()
 
     def paint(self, part: Performance) -> Tensor:
         """Frames (B, 3, height, width)."""
@@ -190,7 +241,7 @@ class _Painter:
         top, left, height, width = self._window(at)
         at[..., :2] -= at.new_tensor([left, top])
         raster = self._raster(at, height, width)
-        color, opacity = self._shaded(raster)
+        color, opacity = self._shaded(raster, part)
         face = raster.resolve(torch.cat([color * opacity, opacity], dim=1))
         window = frames[:, :, top : top + height, left : left + width]
         window.copy_(face[:, :3] + (1 - face[:, 3:]) * window)
@@ -209,20 +260,43 @@ class _Painter:
         at[:, self.deeper, 2] += _BEHIND_SKIN_M
         return rasterize(at, self.faces, height, width, samples)
 
-    def _shaded(self, raster: Raster) -> tuple[Tensor, Tensor]:
+    def _shaded(self, raster: Raster, part: Performance) -> tuple[Tensor, Tensor]:
         """Colors (N, 3) and opacity (N, 1) of the samples."""
         values = raster.interpolate(self.corners)
-        places, seen, opacity, uv = values[:, :2], values[:, 2:3], values[:, 3:4], values[:, 4:]
+        uv, places, (seen, opacity, lids), lid_color = (
+            values[:, :2], values[:, 2:4], values[:, 4:7].unbind(1), values[:, 7:]
+        )  # fmt: skip
+        # All samples of a pixel show the picture at the pixel's center: their mean blurs edges of faces, not the picture.
+        places = places - raster.offset
         color = _at(self.color, _on_fine(places))
+
         skin = self.is_skin[raster.face]
-        hidden = torch.nonzero(skin & (seen[:, 0] < 0.999))[:, 0]
+        folded = _ramp(*_LIDS_FOLDED, self._tensor(part.lids))[raster.picture, self.is_right[raster.face]]
+        seen = seen * (1 - lids * folded)
+        hidden = torch.nonzero(skin & (seen < 0.999))[:, 0]
         size = self.texture.shape[2]
         on_texture = torch.stack([uv[hidden, 0] % 1.0, 1 - uv[hidden, 1]], dim=1) * size
-        color[hidden] = torch.lerp(_at(self.texture, on_texture), color[hidden], seen[hidden])
+        completed = torch.lerp(_at(self.texture, on_texture), lid_color[hidden], lids[hidden, None])
+        color[hidden] = torch.lerp(completed, color[hidden], seen[hidden, None])
+
         inner = torch.nonzero(~skin)[:, 0]
-        shown = _at(self.shown, places[inner]).gather(1, self.kind[raster.face[inner], None])
-        color[inner] = torch.lerp(self.inner[raster.face[inner]], color[inner], shown)
-        return color, torch.where(skin[:, None], opacity, 1.0)
+        face = raster.face[inner]
+        moved = self._moved(part)[raster.picture[inner], self.kind[face]]
+        shown = torch.lerp(*(
+            _at(mask, places[inner]).gather(1, self.kind[face, None])[:, 0] for mask in (self.shown_at_rest, self.shown)
+        ), moved)  # fmt: skip
+        color[inner] = torch.lerp(self.inner[face], color[inner], shown[:, None])
+        return color, torch.where(skin, opacity, 1.0)[:, None]
+
+    def _moved(self, part: Performance) -> Tensor:
+        """How far each kind (B, K) of what is behind the skin has moved from where the picture shows it."""
+        gaze = (self._tensor(part.gaze) - self.rest).abs().amax((1, 2))
+        lips = self._tensor(part.lips).abs()
+        eyes, mouth = _ramp(*_EYES_MOVED, gaze), _ramp(*_LIPS_MOVED, lips)
+        return torch.stack([eyes if kind == _EYE else mouth for kind in range(len(_KINDS))], dim=1)
+
+    def _tensor(self, values: NDArray) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
 
 
 def _fine(picture: Tensor) -> Tensor:
@@ -240,3 +314,9 @@ def _on_fine(places: Tensor) -> Tensor:
 def _at(picture: Tensor, places: Tensor) -> Tensor:
     """Values (N, C) of a picture (1, C, H, W) at places (N, 2)."""
     return sampled(picture, places[None, None])[0, :, 0].T
+
+
+def _ramp(low: float, high: float, x: Tensor) -> Tensor:
+    """0 at `low`, 1 at `high`, smooth between; `low` > `high` falls."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..fcme.landmarks import rotation
 from ..head.head_model import load_head
 from .fit import HeadFit
-from .performance import Performance, own_gaze
+from .performance import Performance
 
 __all__ = ["PosedHead", "triangles"]
 
@@ -73,11 +73,6 @@ class PosedHead:
         """Points (..., 3) of the head frame seen at pixels (..., 2) in a depth (...): the inverse of `projected`."""
         plane = (pixels - self.center) / self.focal * depth[..., None]
         return (torch.cat([plane, depth[..., None]], dim=-1) - self.translation) @ self.rotation
-
-    def at_rest(self, fit: HeadFit) -> Performance:
-        """One frame that is the picture."""
-        zero = np.zeros((1, 3), np.float32)
-        return Performance(np.asarray(fit.expression, np.float32)[None], own_gaze(fit)[None], zero, zero)
 
     def _tensor(self, values: NDArray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
