@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is cut out of the picture, and the background without them. No network: the fitted head, color and edges.
+
+Distances are in widths of the head (ear to ear, with hair) in the picture, so that all sizes of pictures are alike.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, uniform_filter, zoom
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.linalg import cg
+
+from ..head.head_model import load_head
+from .fill import diffuse, smoothstep
+from .fit import HeadFit
+from .texture import depth_map, sampled, triangles_of
+
+__all__ = ["Person", "complete_plate", "find_person"]
+
+Floats = NDArray[np.float32]
+
+_HEAD_WIDTH_M: Final = 0.17
+_CHIN: Final = 8
+"""The chin among the 68 iBUG landmarks."""
+_EAR_HEIGHT: Final = 0.45
+"""From the chin up to the lobes of the ears."""
+_MARGIN: Final = 1.3
+"""How far round the head the person is looked for."""
+_WORKING_SIDE: Final = 288
+"""Pixels along the longer side in which the person is found; the edge is then drawn in all pixels."""
+_HAIR: Final = 0.08
+_UNSURE: Final = 0.05
+"""How far from the model's outline the person probably ends, and how fast that becomes unlikely."""
+_SURE_INSIDE: Final = -0.12
+_SURE_OUTSIDE: Final = 0.65
+_BINS: Final = 20
+_ROUNDS: Final = 3
+_FOLLOWS: Final = (0.08, 0.95)
+"""From how far below the chin what is there follows the head less, and where it stays."""
+_SPARE: Final = 0.03
+"""What is filled beyond the cut-out, as the blur of its edge is not background either."""
+
+_DETAIL: Final = (0.35, 0.15)
+"""How far behind the edge the background has detail; further in it is never seen, and mirrored things would show."""
+_SMOOTH: Final = 0.03
+
+
+@dataclass(frozen=True)
+class Person:
+    """alpha (H, W): 1 on the person round the head; follows (H, W): how far what is there goes with the head, 0..1."""
+
+    alpha: Floats
+    follows: Floats
+    head_px: float
+
+    @property
+    def cutout(self) -> Floats:
+        """What moves with the head (H, W): head and hair, less and less of neck and shoulders."""
+        return self.alpha * self.follows
+
+
+def find_person(picture: Floats, fit: HeadFit) -> Person:
+    """The person whose head is fitted, in a picture (H, W, 3)."""
+    head = load_head()
+    vertices = fit.vertices()
+    head_px = _HEAD_WIDTH_M * fit.focal_px / fit.translation[2]
+    outline = fit.project(np.concatenate([vertices[head.vertices_of("skin")], head.hair_vertices]))
+    low = np.floor(outline.min(0) - _MARGIN * head_px).clip(0).astype(int)
+    high = np.ceil(outline.max(0) + _MARGIN * head_px).clip(0, (fit.width, fit.height)).astype(int)
+    crop = (slice(low[1], high[1]), slice(low[0], high[0]))
+
+    scale = min(1.0, _WORKING_SIDE / (high - low).max())
+    small = zoom(picture[crop], (scale, scale, 1), order=1, grid_mode=True, mode="nearest")
+    height, width = small.shape[:2]
+    outside = _outside(fit, vertices, low, scale, height, width) / (head_px * scale)
+    rows, columns = (np.mgrid[:height, :width] + 0.5) / scale
+    below = _below_jaw(fit, vertices, np.stack([columns, rows], axis=-1) + low, head_px)
+    alpha = _segmented(small, outside, below)
+
+    whole = np.zeros(picture.shape[:2], np.float32)
+    whole[crop] = _redrawn(alpha, small, picture[crop])
+    rows, columns = np.mgrid[: fit.height, : fit.width] + 0.5
+    below = _below_jaw(fit, vertices, np.stack([columns, rows], axis=-1), head_px)
+    return Person(whole, smoothstep(_FOLLOWS[1], _FOLLOWS[0], below), float(head_px))
+
+
+def complete_plate(picture: Floats, person: Person) -> Floats:
+    """The picture (H, W, 3) with background behind the head and the hair; what does not follow the head stays.
+
+    A smooth membrane from the background around, and on it the detail of the background mirrored at the cut-out's edge.
+    """
+    spare = _SPARE * person.head_px + 1
+    known = distance_transform_edt(person.alpha < 0.05) > spare
+    if not known.any():
+        return picture
+    blur = (_SMOOTH * person.head_px, _SMOOTH * person.head_px, 0)
+    weight = gaussian_filter(known[..., None].astype(np.float32), blur)
+    smooth = gaussian_filter(picture * known[..., None], blur) / weight.clip(1e-6)
+    inward, nearest = distance_transform_edt(~known, return_indices=True)
+    row, column = 2 * nearest - np.indices(known.shape)
+    height, width = known.shape
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    detail = np.where(known[..., None], picture - smooth, 0)[row.clip(0, height - 1), column.clip(0, width - 1)]
+    detail *= (inside * smoothstep(*_DETAIL, (inward / person.head_px).astype(np.float32)))[..., None]
+    filled = np.where(known[..., None], picture, (diffuse(smooth, known) + detail).clip(0, 1))
+    hidden = smoothstep(0.97, 1.0, person.follows)[..., None]
+    return (hidden * filled + (1 - hidden) * picture).astype(np.float32)
+
+
+def _outside(fit: HeadFit, vertices: Floats, low: NDArray, scale: float, height: int, width: int) -> Floats:
+    """Pixels from the outline of the model in the working picture, negative inside (height, width)."""
+    head = load_head()
+    drawn = np.zeros((height, width), bool)
+    meshes = ((vertices, head.quads), (head.hair_vertices, head.hair_quads), (head.clothes_vertices, head.clothes_quads))
+    for points, quads in meshes:
+        corners = np.concatenate([(fit.project(points) - low) * scale, fit.camera_points(points)[:, 2:]], axis=1)
+        drawn |= np.isfinite(depth_map(corners.astype(np.float32)[triangles_of(quads)], height, width))
+    drawn = binary_fill_holes(drawn)
+    return (distance_transform_edt(~drawn) - distance_transform_edt(drawn)).astype(np.float32)
+
+
+def _below_jaw(fit: HeadFit, vertices: Floats, pixels: Floats, head_px: float) -> Floats:
+    """How far below the jaw and the lobes of the ears pixels (H, W, 2) lie (H, W); negative above."""
+    chin = vertices[load_head().landmarks[_CHIN]]
+    at, above = fit.project(np.stack([chin, chin + [0, 0.05, 0]]))
+    down = (at - above) / np.linalg.norm(at - above)
+    off = (pixels - at) / head_px
+    beside = np.abs(off @ [down[1], -down[0]])
+    depth = off @ down + _EAR_HEIGHT * smoothstep(0.1, 0.6, beside)
+    return np.where(depth > 0, np.hypot(depth, (beside - 0.6).clip(0)), depth).astype(np.float32)
+
+
+def _segmented(picture: Floats, outside: Floats, below: Floats) -> Floats:
+    """The person (H, W), 0..1: likely by place and color, smooth but across edges (a random walker).
+
+    Grady, Random Walks for Image Segmentation (2006), with priors; solved as one sparse linear system per round.
+    """
+    place = ((_HAIR - outside) / _UNSURE).clip(-4, 4)
+    sure_inside = (outside < _SURE_INSIDE) & (below < 0)
+    sure_outside = (outside > _SURE_OUTSIDE) & (below < 0)
+    smoothness = _edge_laplacian(picture)
+    bins = tuple((picture * (_BINS - 1e-3)).astype(int).reshape(-1, 3).T)
+    alpha = 1 / (1 + np.exp(-place))
+    for _ in range(_ROUNDS):
+        odds = place + (_log_density(bins, alpha) - _log_density(bins, 1 - alpha)).reshape(place.shape).clip(-3, 3)
+        likely = 1 / (1 + np.exp(-odds))
+        likely[sure_inside], likely[sure_outside] = 1, 0
+        trust = 0.01 + 0.1 * (2 * likely - 1) ** 2 + 10 * (sure_inside | sure_outside)
+        system = smoothness + diags_array(trust.ravel())
+        solution, _ = cg(system, (trust * likely).ravel(), x0=likely.ravel(), rtol=1e-3, maxiter=300)
+        alpha = smoothstep(0.15, 0.85, solution.reshape(place.shape))
+    return alpha.astype(np.float32)
+
+
+def _edge_laplacian(picture: Floats):
+    """Sparse Laplacian (N, N) of the pixel grid, its links weak where colors differ."""
+    height, width = picture.shape[:2]
+    index = np.arange(height * width).reshape(height, width)
+    first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
+    second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
+    colors = picture.reshape(-1, 3)
+    apart = ((colors[first] - colors[second]) ** 2).sum(1)
+    link = np.exp(-apart / (4 * np.median(apart) + 2e-3)) + 1e-3
+    links = coo_array((np.r_[link, link], (np.r_[first, second], np.r_[second, first])), (index.size, index.size)).tocsr()
+    return diags_array(links.sum(axis=1)) - links
+
+
+def _log_density(bins: tuple[NDArray, ...], weights: Floats) -> Floats:
+    """Logarithm of the smoothed color histogram (N,) at each pixel's own color, up to a constant of the picture."""
+    histogram = np.zeros((_BINS,) * 3)
+    np.add.at(histogram, bins, weights.ravel())
+    smooth = gaussian_filter(histogram, 1.0) / weights.sum().clip(1e-6)
+    return np.log(smooth[bins] + 1e-5)
+
+
+def _redrawn(alpha: Floats, small: Floats, picture: Floats) -> Floats:
+    """Alpha in all pixels (H, W), its edge on the edges of the picture (a guided filter in color).
+
+    He, Sun and Tang, Guided Image Filtering (2013), equations 19 to 21, fitted at the working size.
+    """
+    window = (5, 5)
+    mean = [uniform_filter(channel, window) for channel in (*np.moveaxis(small, -1, 0), alpha)]
+    color, level = np.stack(mean[:3], axis=-1), mean[3]
+    products = uniform_filter(small[..., :, None] * small[..., None, :], (*window, 1, 1))
+    covariance = products - color[..., :, None] * color[..., None, :] + 1e-3 * np.eye(3, dtype=np.float32)
+    with_alpha = uniform_filter(small * alpha[..., None], (*window, 1)) - color * level[..., None]
+    slope = np.linalg.solve(covariance, with_alpha[..., None])[..., 0]
+    line = np.concatenate([slope, (level - (slope * color).sum(-1))[..., None]], axis=-1)
+    line = uniform_filter(line, (*window, 1))
+    height, width = picture.shape[:2]
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    places = np.stack([columns * alpha.shape[1] / width, rows * alpha.shape[0] / height], axis=-1)
+    line = sampled(line, places, order=1)
+    return smoothstep(0.2, 0.95, (line[..., :3] * picture).sum(-1) + line[..., 3]).astype(np.float32)
