@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..head.head_model import load_head
 from .fit import HeadFit
-from .performance import Performance
+from .performance import Performance, at_rest
 from .rasterize import rasterize
 from .stage import PosedHead, triangles
 
@@ -40,7 +40,7 @@ class Carry:
         self.nodes = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).float() * self.cell  # (rows, columns, 2)
 
         head = load_head()
-        rest = posed.at_rest(fit)
+        rest = at_rest(fit)
         skin = torch.as_tensor(triangles(head.faces_of("skin")), device=posed.device)
         shaped = posed.shaped(rest)
         corners = posed.projected(shaped)

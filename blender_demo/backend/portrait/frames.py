@@ -18,8 +18,9 @@ from torch import Tensor
 
 from ..head.head_model import load_head
 from ..motion.clip import MotionClip
+from ..motion.factors import ARKIT_NAMES
 from .carry import Carry, sampled
-from .performance import Performance, PortraitControls, perform
+from .performance import Performance, PortraitControls, at_rest, perform
 from .portrait import Portrait
 from .rasterize import Raster, rasterize
 from .stage import PosedHead, triangles
@@ -34,16 +35,24 @@ _COLORS: Final = {
     "pupil": (0.03, 0.03, 0.03),
 }
 """sRGB in white light; the skin, iris and the white of the eyes have theirs from the picture."""
-_EYES: Final = ("sclera", "iris", "pupil")
+_EYES: Final = ("sclera", "iris", "pupil", "lashes")
 _BEHIND_SKIN_M: Final = 0.0015
 """What lies behind the skin is drawn this much deeper: lips and lids of other people than the mean lie closer."""
-_LIT_DEPTH_M: Final = 0.022
+_LIT_DEPTH_M: Final = 0.035
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
 _DARKEST: Final = 0.06
-_CLASSES: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
-                   ("mouth", "lidRims"))  # fmt: skip
-"""Parts behind the skin that do not show each other's colors in the picture."""
-_SIDE_RAD: Final = (1.50, 1.15)
+_LID_SHADOW: Final = 0.35
+"""How much darker the upper lid makes the white of the eye below it."""
+_BEHIND_M: Final = 0.006
+"""How far behind the nearest skin a vertex is hidden in the picture."""
+_DIFFUSIONS: Final = 200
+_FEW_PIXELS: Final = 12
+_LITTLE_AREA: Final = 0.05
+_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING, _LASH = range(6)
+_KINDS: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
+                   ("mouth", "lidRims"), ("lashes",))  # fmt: skip
+"""Parts behind the skin, by kind: one kind does not show the colors of another in the picture."""
+_SIDE_RAD: Final = (1.15, 0.80)
 """Angle from straight ahead, seen from above, at which the drawn face ends, and from which it is whole."""
 _JAW_M: Final = (-0.105, -0.075)
 """Height (y + 0.3 z) in the head frame at which it ends under the jaw, and from which it is whole."""
@@ -51,8 +60,24 @@ _CROWN_M: Final = (0.125, 0.095)
 """Height at which it ends towards the hair, and from which it is whole."""
 _UNSEEN: Final = 1 / 512
 """Opacity below which a pixel of 8 bits is not seen."""
-_EDGE_ON: Final = (0.12, 0.35)
+_EDGE_ON: Final = (0.02, 0.20)
 """Cosine to the line of sight from which the picture shows a point of the skin, and fully."""
+_BORDER_ON: Final = (0.10, 0.40)
+"""The same for the border of the drawn face, which has to lie where the picture shows skin well."""
+_LIDS_M: Final = (0.0002, 0.0010)
+"""Way of skin in a blink from which it belongs to the lid, and fully."""
+_NEAR_EYES_M: Final = (0.030, 0.022)
+"""Distance from the front of an eye up to which skin that the picture hides is taken from around the eye."""
+_LASHES: Final = 0.3
+"""Length of the lashes drawn on shut lids, over those of the head model."""
+_LIDS_SHUT: Final = (0.85, 0.45)
+"""Opening of the lids, over that in the picture, from which lids lose the lashes of the picture, and fully."""
+_UNFOLDED: Final = (1.4, 2.4)
+"""Area of lid over that in the picture from which it shows skin that the picture hides, and fully."""
+_LIPS_MOVED: Final = (0.01, 0.08)
+"""Change of the lips' opening in widths of the mouth, and of gaze in radians, from which what lies behind shows other"""
+_EYES_MOVED: Final = (0.01, 0.08)
+"""than in the picture, and fully."""
 
 
 def render_frames(
@@ -109,38 +134,78 @@ class _Painter:
     def _build_mesh(self, portrait: Portrait) -> None:
         """Faces and what their corners show: place in the picture (2), UV (2), seen in the picture, opacity."""
         head, fit = load_head(), portrait.fit
-        rest = self.posed.at_rest(fit)
+        rest = at_rest(fit)
         shaped = self.posed.shaped(rest)
         at = self.posed.projected(shaped)
         opacity = self._opacity()
         skin = head.material == head.materials.index("skin")
-        drawn = ~np.isin(head.material, [head.materials.index(name) for name in ("brows", "lashes")])
+        drawn = ~np.isin(head.material, [head.materials.index(name) for name in ("brows",)])
         drawn &= ~skin | (opacity[head.quads] > 0).any(1)
         order = np.tile(np.flatnonzero(drawn), 2)
-        faces = torch.as_tensor(triangles(head.quads[drawn]), device=self.device)
-        self.faces = faces
-        uv = head.uv[drawn].astype(np.float32)
-        uv = torch.as_tensor(np.concatenate([uv[:, [0, 1, 2]], uv[:, [0, 2, 3]]]), device=self.device)
+        faces, uv = triangles(head.quads[drawn]), triangles(head.uv[drawn].astype(np.float32))
+        lashes = np.flatnonzero(head.material[order] == head.materials.index("lashes"))  # seen from both sides
+        order, faces, uv = (np.concatenate([a, b]) for a, b in ((order, order[lashes]), (faces, faces[lashes, ::-1]), (uv, uv[lashes, ::-1])))
+        self.faces = faces = torch.as_tensor(faces, device=self.device)
+        uv = torch.as_tensor(uv, device=self.device)
         every = torch.as_tensor(triangles(head.quads[skin]), device=self.device)
-        seen = self._seen(shaped[0], at, every)
-        corner = torch.cat([at[0, :, :2], seen[:, None], torch.as_tensor(opacity, device=self.device)[:, None]], dim=1)
-        self.corners = torch.cat([corner[faces], uv], dim=2)
+        facing, visible = self._facing(shaped[0], at, every)
+        inside = torch.as_tensor(opacity >= 1, device=self.device)
+        opacity = torch.as_tensor(opacity, device=self.device) * torch.where(inside, 1.0, _ramp(*_BORDER_ON, facing))
+        seen = _ramp(*_EDGE_ON, facing) * visible
+        lids, near, color = self._lids(at, seen, every)
+        roots, tips = np.unique(np.sort(head.faces_of("lashes"), axis=1)[:, [0, 2, 1, 3]].reshape(-1, 2), axis=0).T
+        self.lashes = [torch.as_tensor(ends, device=self.device) for ends in (roots, tips)]
+        self.is_right = (self.posed.base[:, 0] < 0).long()
+        self.lids, self.near_eye = lids, near
+        self.lid_faces = every[(near[every] > 0).all(1)]
+        self.lid_areas = self._lid_areas(at)
+        corner = torch.cat([at[0, :, :2], torch.stack([seen, opacity, near], dim=1), color], dim=1)
+        self.corners = torch.cat([uv, corner[faces]], dim=2)
         self.is_skin = torch.as_tensor(skin[order], device=self.device)
 
-        classes = np.zeros(len(head.parts), np.int64)
-        for number, parts in enumerate(_CLASSES):
-            classes[[head.parts.index(part) for part in parts]] = number
-        self.kind = torch.as_tensor(classes[head.part[head.quads[order, 0]]], device=self.device)
-        self.inner = torch.as_tensor(self._inner_colors(portrait, order), device=self.device)
+        kinds = np.zeros(len(head.parts), np.int64)
+        for number, parts in enumerate(_KINDS):
+            kinds[[head.parts.index(part) for part in parts]] = number
+        self.kind = torch.as_tensor(kinds[head.part[head.quads[order, 0]]], device=self.device)
         deeper = np.unique(head.quads[~skin & (head.material != head.materials.index("mouth"))])
         self.deeper = torch.as_tensor(deeper, device=self.device)
-
         raster = self._raster(at, *self.size, samples=1)
-        inner = ~self.is_skin[raster.face]
-        shown = F.one_hot(self.kind[raster.face], len(_CLASSES)).float() * inner[:, None]
+        shown = F.one_hot(self.kind[raster.face], len(_KINDS)).float() * ~self.is_skin[raster.face, None]
         shown = raster.resolve(shown)
-        shown = F.max_pool2d(shown, 3, stride=1, padding=1)
-        self.shown = F.avg_pool2d(shown, 3, stride=1, padding=1)
+        self.rest = torch.as_tensor(rest.gaze, device=self.device)
+        self.shown_at_rest = F.max_pool2d(shown, 5, stride=1, padding=2)
+        narrow = F.avg_pool2d(1 - F.max_pool2d(1 - shown, 3, stride=1, padding=1), 3, stride=1, padding=1)
+        narrow[:, [_LOWER_TEETH, _TONGUE, _LINING, _LASH]] = 0
+        self.shown = narrow
+        self.inner = torch.as_tensor(self._inner_colors(portrait, order), device=self.device)
+
+    def _lids(self, at: Tensor, seen: Tensor, skin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How far each vertex is skin of a lid (V,), or near an eye (V,), and its color (V, 3): that of the skin around.
+
+        Of the skin around only the brighter half counts: the rest is brows, lashes and what lies in folds.
+        """
+        head = load_head()
+        blinks = [ARKIT_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+        lids = _ramp(*_LIDS_M, self.posed.deltas[blinks].norm(dim=-1).amax(0))
+        lids[~torch.isin(torch.arange(len(lids), device=self.device), skin)] = 0
+        away = torch.cdist(self.posed.base, self.posed.eye_centres + at.new_tensor([0, 0, load_head().eye_radius])).amin(1)
+        near = torch.maximum(_ramp(*_NEAR_EYES_M, away), lids)
+        color = _at(self.color, _on_fine(at[0, :, :2]))
+        ways = torch.cat([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
+        ways = ways[(near[ways] > 0).any(1)]
+        ways = torch.cat([ways, ways.flip(1)])
+        count = torch.zeros_like(lids).index_add_(0, ways[:, 0], torch.ones_like(lids[ways[:, 0]])).clamp(min=1)
+        rims = torch.as_tensor(np.intersect1d(head.faces_of("mouth"), head.faces_of("skin")), device=self.device)
+        rims = rims[lids[rims] > 0]
+        by_brightness = color[rims].mean(1).argsort()
+        self.lash_color = color[rims][by_brightness[: len(rims) // 4]].mean(0)
+        around = (lids == 0) & (seen > 0.9) & (count > 1)
+        trusted = around & (color.mean(1) >= color[around].mean(1).quantile(0.3))
+        color[~trusted] = color[trusted].mean(0)
+        for _ in range(_DIFFUSIONS):
+            mean = torch.zeros_like(color).index_add_(0, ways[:, 0], color[ways[:, 1]]) / count[:, None]
+            color = torch.where(trusted[:, None] | (count == 1)[:, None], color, mean)
+        return lids, near, color
 
     def _opacity(self) -> NDArray[np.float32]:
         """Of the vertices (V,): the face is drawn, the rest of the head is carried."""
@@ -154,56 +219,72 @@ class _Painter:
         opacity[head.part != head.parts.index("skin")] = 1
         return opacity
 
-    def _seen(self, shaped: Tensor, at: Tensor, skin: Tensor) -> Tensor:
-        """How well the picture shows each vertex (V,), 0..1."""
+    def _facing(self, shaped: Tensor, at: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each vertex (V,) in the picture: cosine to the line of sight, and whether nothing hides it."""
         corners = shaped[skin]
         normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         normals = torch.zeros_like(shaped)
         for corner in skin.T:
             normals.index_add_(0, corner, normal)
-        normals = F.normalize(normals, dim=1)
         eye = -self.posed.translation @ self.posed.rotation  # the camera in the head frame
-        facing = (F.normalize(eye - shaped, dim=1) * normals).sum(1)
-        low, high = _EDGE_ON
-        t = ((facing - low) / (high - low)).clamp(0, 1)
-        depth = rasterize(at, skin, *self.size, samples=1)
-        z = 1 / depth.interpolate(1 / at[0, skin, 2:])
-        nearest = depth.resolve(z)
-        column, row = (at[0, :, axis].long().clamp(0, limit - 1) for axis, limit in ((0, self.size[1]), (1, self.size[0])))
-        hidden = (nearest[0, 0, row, column] > 0) & (at[0, :, 2] > nearest[0, 0, row, column] + 0.006)
-        return t * t * (3 - 2 * t) * ~hidden
+        facing = (F.normalize(eye - shaped, dim=1) * F.normalize(normals, dim=1)).sum(1)
+        raster = rasterize(at, skin, *self.size, samples=1)
+        depth = raster.resolve(raster.interpolate(at[0, skin, 2:]))[0, 0]
+        x, y = (at[0, :, axis].long().clamp(0, self.size[1 - axis] - 1) for axis in (0, 1))
+        return facing, (depth[y, x] == 0) | (at[0, :, 2] < depth[y, x] + _BEHIND_M)
 
     def _inner_colors(self, portrait: Portrait, order: NDArray[np.intp]) -> NDArray[np.float32]:
         """sRGB colors (F, 3) of what is behind the skin, in the picture's light and darker with depth."""
         head = load_head()
-        colors = _COLORS | {"iris": portrait.iris_color, "sclera": portrait.sclera_color}
-        light = np.clip(portrait.light[0] + portrait.light[3] * 0.7, 0.05, 1.0)
-        lips = head.vertices[head.lip_loop, 2].mean()
-        z = head.vertices[head.quads[order], 2].mean(axis=1)
-        lit = np.exp(-(lips - z).clip(0) / _LIT_DEPTH_M).clip(_DARKEST, 1)
-        tinted = {"iris", "sclera"}
-        by_material = np.zeros((len(head.materials), 3), np.float32)
-        for i, name in enumerate(head.materials):
-            color = np.asarray(colors.get(name, (0, 0, 0)), np.float32)
-            by_material[i] = color if name in tinted else color * light ** (1 / 2.2)
+        white = np.asarray(portrait.sclera_color, np.float32)
+        colors = {name: color * white for name, color in _COLORS.items()}
+        colors["lashes"] = self.lash_color.cpu().numpy()
+        colors |= {"iris": portrait.iris_color, "sclera": white, "teeth": self._teeth_color(colors["teeth"])}
+        by_material = np.stack([np.asarray(colors.get(name, white), np.float32) for name in head.materials])
         shown = by_material[head.material[order]]
+        corners = head.vertices[head.quads[order]]
+        z = corners[..., 2].mean(axis=1)
+        normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+        ahead = (normal[:, 2] / np.linalg.norm(normal, axis=1)).clip(0, 1)
+        lips = head.vertices[head.lip_loop, 2].mean()
+        lit = np.exp(-(lips - z).clip(0) / _LIT_DEPTH_M).clip(_DARKEST, 1) * (0.7 + 0.3 * ahead)
         in_mouth = ~np.isin(head.material[order], [head.materials.index(name) for name in _EYES])
-        in_mouth &= head.part[head.quads[order, 0]] != head.parts.index("lidRims")
-        return np.where(in_mouth[:, None], shown * lit[:, None] ** (1 / 1.5), shown).astype(np.float32)
+        rims = head.part[head.quads[order]] == head.parts.index("lidRims")
+        in_mouth &= ~rims.any(axis=1)
+        above = (corners[..., 1].mean(axis=1) - head.eye_centres[0, 1]) / head.eye_radius
+        shadow = 1 - _LID_SHADOW * np.clip(above / 0.5, 0, 1)
+        return (shown * np.where(in_mouth, lit, np.where(rims.any(axis=1), 1, 0.92 * shadow))[:, None]).astype(np.float32)
+
+    def _teeth_color(self, usual: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean color (3,) of the teeth that the picture shows; the usual one where it shows next to none."""
+        shown = self.shown[0, _UPPER_TEETH] > 0.9
+        if int(shown.sum()) < _FEW_PIXELS:
+            return usual
+        colors = self.color[0, :, ::2, ::2][:, shown]
+        bright = colors.mean(0)
+        return colors[:, bright >= bright.median()].mean(1).cpu().numpy()
 
     def paint(self, part: Performance) -> Tensor:
         """All but the background (B, 4, height, width): colors times alpha, and alpha."""
         sources = self.carry.sources(part)
         frames = sampled(self.cut.expand(len(part), -1, -1, -1), _on_fine(sources))
-        at = self.posed.projected(self.posed.turned(self.posed.shaped(part), part))
+        shaped = self.posed.shaped(part)
+        self._grow_lashes(shaped, part)
+        at = self.posed.projected(self.posed.turned(shaped, part))
         top, left, height, width = self._window(at)
         at[..., :2] -= at.new_tensor([left, top])
         raster = self._raster(at, height, width)
-        color, opacity = self._shaded(raster)
+        color, opacity = self._shaded(raster, part, self._unfolded(at, part))
         face = raster.resolve(torch.cat([color * opacity, opacity], dim=1))
         window = frames[:, :, top : top + height, left : left + width]
         window.copy_(face + (1 - face[:, 3:]) * window)
         return frames
+
+    def _grow_lashes(self, shaped: Tensor, part: Performance) -> None:
+        """Lashes grow as the lids shut: open eyes have those of the picture."""
+        roots, tips = self.lashes
+        length = _LASHES * _ramp(*_LIDS_SHUT, self._tensor(part.lids))[:, self.is_right[roots], None]
+        shaped[:, tips] = torch.lerp(shaped[:, roots], shaped[:, tips], length)
 
     def _window(self, at: Tensor) -> tuple[int, int, int, int]:
         """Top, left, height and width of what the drawn face covers in a batch, within the frame."""
@@ -218,20 +299,58 @@ class _Painter:
         at[:, self.deeper, 2] += _BEHIND_SKIN_M
         return rasterize(at, self.faces, height, width, samples)
 
-    def _shaded(self, raster: Raster) -> tuple[Tensor, Tensor]:
+    def _shaded(self, raster: Raster, part: Performance, unfolded: Tensor) -> tuple[Tensor, Tensor]:
         """Colors (N, 3) and opacity (N, 1) of the samples."""
         values = raster.interpolate(self.corners)
-        places, seen, opacity, uv = values[:, :2], values[:, 2:3], values[:, 3:4], values[:, 4:]
+        uv, places, (seen, opacity, near_eye), lid_color = (
+            values[:, :2], values[:, 2:4], values[:, 4:7].unbind(1), values[:, 7:]
+        )  # fmt: skip
+        # All samples of a pixel show the picture at the pixel's center: their mean blurs edges of faces, not the picture.
+        places = places - raster.offset
         color = _at(self.color, _on_fine(places))
+
         skin = self.is_skin[raster.face]
-        hidden = torch.nonzero(skin & (seen[:, 0] < 0.999))[:, 0]
+        lid = torch.nonzero(near_eye > 0)[:, 0]
+        unfolded = unfolded[raster.picture[lid, None], self.faces[raster.face[lid]]]
+        seen[lid] *= 1 - (raster.weights[lid] * unfolded).sum(1)
+        hidden = torch.nonzero(skin & (seen < 0.999))[:, 0]
         size = self.texture.shape[2]
         on_texture = torch.stack([uv[hidden, 0] % 1.0, 1 - uv[hidden, 1]], dim=1) * size
-        color[hidden] = torch.lerp(_at(self.texture, on_texture), color[hidden], seen[hidden])
+        completed = torch.lerp(_at(self.texture, on_texture), lid_color[hidden], near_eye[hidden, None])
+        color[hidden] = torch.lerp(completed, color[hidden], seen[hidden, None])
+
         inner = torch.nonzero(~skin)[:, 0]
-        shown = _at(self.shown, places[inner]).gather(1, self.kind[raster.face[inner], None])
-        color[inner] = torch.lerp(self.inner[raster.face[inner]], color[inner], shown)
-        return color, torch.where(skin[:, None], opacity, 1.0)
+        face = raster.face[inner]
+        moved = self._moved(part)[raster.picture[inner], self.kind[face]]
+        shown = torch.lerp(*(
+            _at(mask, places[inner]).gather(1, self.kind[face, None])[:, 0] for mask in (self.shown_at_rest, self.shown)
+        ), moved)  # fmt: skip
+        color[inner] = torch.lerp(self.inner[face], color[inner], shown[:, None])
+        return color, torch.where(skin, opacity, 1.0)[:, None]
+
+    def _unfolded(self, at: Tensor, part: Performance) -> Tensor:
+        """How far each vertex (B, V) of the lids shows skin that the picture does not show."""
+        shut = _ramp(*_LIDS_SHUT, self._tensor(part.lids))[:, self.is_right]
+        return torch.maximum(self.near_eye * _ramp(*_UNFOLDED, self._lid_areas(at) / self.lid_areas), self.lids * shut)
+
+    def _lid_areas(self, at: Tensor) -> Tensor:
+        """Area in the frames (B, V) of the lids' faces around each vertex, in pixels; a little everywhere."""
+        (xa, xb, xc), (ya, yb, yc) = ([at[:, corner, axis] for corner in self.lid_faces.T] for axis in (0, 1))
+        area = ((yb - ya) * (xc - xa) - (xb - xa) * (yc - ya)).clamp(min=0) / 2
+        sums = torch.full_like(at[..., 0], _LITTLE_AREA)
+        for corner in self.lid_faces.T:
+            sums.index_add_(1, corner, area)
+        return sums
+
+    def _moved(self, part: Performance) -> Tensor:
+        """How far each kind (B, K) of what is behind the skin has moved from where the picture shows it."""
+        gaze = (self._tensor(part.gaze) - self.rest).abs().amax((1, 2))
+        lips = self._tensor(part.lips).abs()
+        eyes, mouth = _ramp(*_EYES_MOVED, gaze), _ramp(*_LIPS_MOVED, lips)
+        return torch.stack([eyes if kind == _EYE else mouth for kind in range(len(_KINDS))], dim=1)
+
+    def _tensor(self, values: NDArray) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
 
 
 def _fine(picture: Tensor) -> Tensor:
@@ -249,3 +368,9 @@ def _on_fine(places: Tensor) -> Tensor:
 def _at(picture: Tensor, places: Tensor) -> Tensor:
     """Values (N, C) of a picture (1, C, H, W) at places (N, 2)."""
     return sampled(picture, places[None, None])[0, :, 0].T
+
+
+def _ramp(low: float, high: float, x: Tensor) -> Tensor:
+    """0 at `low`, 1 at `high`, smooth between; `low` > `high` falls."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)

@@ -6,7 +6,7 @@ they are in it; that is measured on the person's own lips and lids.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..motion.factors import (
 )
 from .fit import HeadFit
 
-__all__ = ["Performance", "PortraitControls", "own_gaze", "perform"]
+__all__ = ["Performance", "PortraitControls", "at_rest", "perform"]
 
 Floats = NDArray[np.float32]
 
@@ -63,37 +63,41 @@ class PortraitControls:
 
 @dataclass(frozen=True)
 class Performance:
-    """weights (T, 52) of the ARKit shapes; gaze (T, 2, 2): yaw and pitch of the left and the right eye;
-    angles (T, 3): yaw, pitch, roll of the head from its pose in the picture; shift (T, 3) in head heights."""
+    """T frames of the head in a picture; angles in radians."""
 
-    weights: Floats
-    gaze: Floats
-    angles: Floats
-    shift: Floats
+    weights: Floats  # (T, 52) of the ARKit shapes
+    gaze: Floats  # (T, 2, 2) yaw and pitch of the left and the right eye
+    angles: Floats  # (T, 3) yaw, pitch and roll of the head, from its pose in the picture
+    shift: Floats  # (T, 3) in head heights
+    lips: Floats  # (T,) how much more open they are than in the picture, in widths of the mouth
+    lids: Floats  # (T, 2) how open the left and the right ones are: 1 as in the picture, 0 shut
 
     def __len__(self) -> int:
         return len(self.weights)
 
     def __getitem__(self, frames: slice) -> "Performance":
-        return Performance(self.weights[frames], self.gaze[frames], self.angles[frames], self.shift[frames])
+        return Performance(**{field.name: getattr(self, field.name)[frames] for field in fields(self)})
 
 
 def perform(fit: HeadFit, clip: MotionClip, controls: PortraitControls = PortraitControls()) -> Performance:
     """The performance of a clip by the head of a picture."""
     clip = _directed(clip, controls)
     own = clip.channels[:, [CHANNEL_INDEX[name] for name in ARKIT_NAMES]]
-    pictured = own_gaze(fit)
-    gaze = pictured + np.stack([clip["gazeYaw"], clip["gazePitch"]], axis=1)[:, None]
-    looks = _looks(gaze) - _looks(pictured[None])
+    looking = _own_gaze(fit)
+    gaze = looking + np.stack([clip["gazeYaw"], clip["gazePitch"]], axis=1)[:, None]
+    looks = _looks(gaze) - _looks(looking[None])
     shown = own.copy()
     shown[:, _LOOK] = looks
     sum_of_both = np.minimum(fit.expression + shown, np.maximum(1, fit.expression))
     weights = _with_lips(fit, own, sum_of_both, _lips_shut(own))
-    weights = _with_lids(fit, own, weights)
+    head, pictured = load_head(), np.asarray(fit.expression)[None]
+    lids = head.lid_opening(shown)
+    weights = _with_lids(fit, own, weights, lids * head.lid_opening(pictured, fit.identity))
+    lips = head.aperture(weights, fit.identity) - head.aperture(pictured, fit.identity)
     turn = ("headYaw", "headPitch", "headRoll")
     shift = ("headX", "headY", "headZ")
     angles, move = (clip.channels[:, [CHANNEL_INDEX[name] for name in names]] for names in (turn, shift))
-    return Performance(weights, gaze, angles + np.float32(controls.head_offset), move)
+    return Performance(weights, gaze, angles + np.float32(controls.head_offset), move, lips, lids)
 
 
 def _directed(clip: MotionClip, controls: PortraitControls) -> MotionClip:
@@ -116,7 +120,14 @@ def _directed(clip: MotionClip, controls: PortraitControls) -> MotionClip:
     return replace(whole, channels=channels)
 
 
-def own_gaze(fit: HeadFit) -> Floats:
+def at_rest(fit: HeadFit) -> Performance:
+    """One frame that is the picture."""
+    zero = np.zeros((1, 3), np.float32)
+    weights = np.asarray(fit.expression, np.float32)[None]
+    return Performance(weights, _own_gaze(fit)[None], zero, zero, zero[:, 0], np.ones((1, 2), np.float32))
+
+
+def _own_gaze(fit: HeadFit) -> Floats:
     """Yaw and pitch (2, 2) of the left and the right eye in the picture."""
     looks = np.repeat(np.asarray(fit.expression, np.float32)[None, _LOOK], 2, axis=0)
     left = np.array(_LEFT)
@@ -154,11 +165,9 @@ def _with_lips(fit: HeadFit, own: Floats, weights: Floats, shut: Floats) -> Floa
     return weights + (amount * (shut > 0)).astype(np.float32)[:, None] * closing
 
 
-def _with_lids(fit: HeadFit, own: Floats, weights: Floats) -> Floats:
-    """Weights (T, 52) whose lids are open as in the picture times as in the clip."""
+def _with_lids(fit: HeadFit, own: Floats, weights: Floats, target: Floats) -> Floats:
+    """Weights (T, 52) whose lids are as open as `target` (T, 2)."""
     head = load_head()
-    pictured = head.lid_opening(np.asarray(fit.expression)[None], fit.identity)
-    target = pictured * head.lid_opening(own)
     weights = weights.copy()
     for eye, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
         blinking = np.zeros_like(weights)

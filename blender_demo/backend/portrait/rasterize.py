@@ -41,6 +41,18 @@ class Raster:
         """Values (N, C) at the samples, for values (F, 3, C) at the corners of the faces."""
         return (self.weights[:, None] @ corners[self.face])[:, 0]
 
+    @property
+    def picture(self) -> Tensor:
+        """Which picture of the batch each sample is of (N,)."""
+        return self.sample // (self.height * self.width * self.samples**2)
+
+    @property
+    def offset(self) -> Tensor:
+        """How far right of and below its pixel's center each sample lies (N, 2), in pixels."""
+        fine = self.width * self.samples
+        within = torch.stack([self.sample % fine, self.sample // fine], dim=1) % self.samples
+        return (within + 0.5) / self.samples - 0.5
+
     def resolve(self, values: Tensor) -> Tensor:
         """Pictures (batch, C, height, width): the mean of values (N, C) over a pixel's samples, 0 where none is."""
         fine = values.new_zeros(values.shape[1], self.batch * self.height * self.width * self.samples**2)

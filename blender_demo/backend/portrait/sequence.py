@@ -90,11 +90,11 @@ def write_sequence(
         raise PortraitError(
             f"The folder {frames.folder} cannot be used: {error.strerror or error}. Choose one you may write to."
         ) from error
-    kept = frames.count - len(missing)
-    progress(kept / frames.count)
     if missing:
         _write_missing(frames, render, missing, missing[0] // batch * batch, progress)
-    return kept
+    else:
+        progress(1.0)
+    return frames.count - len(missing)
 
 
 def _write_missing(

@@ -6,22 +6,29 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from ..fcme.landmarks import rotation
 from ..head.head_model import load_head
 from .fit import HeadFit
-from .performance import Performance, own_gaze
+from .performance import Performance
 
 __all__ = ["PosedHead", "triangles"]
 
 _CHIN: Final = 8
 _EYES: Final = ("eyeLeft", "eyeRight")
+_WIDER: Final = 1.12
+"""Teeth over those of the head model, from side to side."""
+
+Floats = NDArray[np.float32]
 
 
-def triangles(quads: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Two triangles (2Q, 3) for each quad (Q, 4)."""
-    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int64)
+def triangles(quads: NDArray) -> NDArray:
+    """Two triangles (2Q, 3, ...) for each quad (Q, 4, ...) of vertices, or of anything at corners."""
+    parts = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    return parts.astype(np.int64) if np.issubdtype(parts.dtype, np.integer) else parts
 
 
 class PosedHead:
@@ -33,6 +40,7 @@ class PosedHead:
 
         head = load_head()
         person = head.displaced(np.zeros((1, len(head.deltas)), np.float32), identity=fit.identity)[0]
+        person = _without_gaps(person, head.faces_of("teeth"))
         self.device = device
         self.base, self.deltas = tensor(person), tensor(head.deltas)
         self.eyes = [torch.as_tensor(head.vertices_of(part), device=device) for part in _EYES]
@@ -74,10 +82,19 @@ class PosedHead:
         plane = (pixels - self.center) / self.focal * depth[..., None]
         return (torch.cat([plane, depth[..., None]], dim=-1) - self.translation) @ self.rotation
 
-    def at_rest(self, fit: HeadFit) -> Performance:
-        """One frame that is the picture."""
-        zero = np.zeros((1, 3), np.float32)
-        return Performance(np.asarray(fit.expression, np.float32)[None], own_gaze(fit)[None], zero, zero)
-
     def _tensor(self, values: NDArray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+
+def _without_gaps(vertices: Floats, teeth: NDArray[np.integer]) -> Floats:
+    """Vertices (V, 3) with each tooth wider, so that no dark lines lie between teeth where pictures show none."""
+    ways = np.stack([teeth, np.roll(teeth, -1, axis=1)], axis=-1).reshape(-1, 2)
+    links = coo_array((np.ones(len(ways)), ways.T), (len(vertices),) * 2)
+    _, tooth = connected_components(links, directed=False)
+    used = np.unique(teeth)
+    _, tooth = np.unique(tooth[used], return_inverse=True)
+    x = vertices[used, 0]
+    middle = (np.bincount(tooth, x) / np.bincount(tooth))[tooth]
+    wider = vertices.copy()
+    wider[used, 0] = middle + _WIDER * (x - middle)
+    return wider

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an order to files: the mean head itself, as its landmarks lie in a small picture, performs a few frames."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blender_demo.backend.errors import ClipError, JobCancelled, PortraitError
+from blender_demo.backend.head.head_model import load_head
+from blender_demo.backend.motion.clip import MotionClip
+from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
+from blender_demo.backend.portrait.landmarks import Landmarks
+from blender_demo.backend.portrait.order import PortraitOrder
+from blender_demo.backend.portrait.render import render_portrait
+
+WIDTH, HEIGHT = 160, 200
+
+
+@pytest.fixture(scope="module")
+def order(tmp_path_factory) -> PortraitOrder:
+    """An order for 20 frames at 25 fps, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("order")
+    shades = np.linspace(90, 200, WIDTH * HEIGHT * 3).reshape(HEIGHT, WIDTH, 3).astype(np.uint8)
+    Image.fromarray(shades).save(folder / "face.png")
+    head = load_head()
+    x, y, z = head.vertices[head.landmarks].T
+    points = 320.0 * np.stack([x, -y], axis=1) / (0.75 - z)[:, None] + (WIDTH / 2, HEIGHT / 2)
+    Landmarks(points.astype(np.float32), None).save(folder / "points.json")
+    channels = np.zeros((24, len(CHANNELS)), np.float32)
+    channels[:, CHANNEL_INDEX["jawOpen"]] = np.linspace(0, 0.8, 24)
+    MotionClip(30.0, channels).save(folder / "take.npz")
+    files = (str(folder / name) for name in ("face.png", "take.npz", "frames"))
+    return PortraitOrder(*files, landmarks=str(folder / "points.json"), size=100, fps=25.0)
+
+
+def in_folder(order: PortraitOrder, folder: Path, **changes) -> PortraitOrder:
+    return replace(order, folder=str(folder), **changes)
+
+
+def silent(stage: str, fraction: float) -> None:
+    pass
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_frames_have_the_rate_the_aspect_and_the_motion_that_were_ordered(order, tmp_path):
+    told = []
+    result = render_portrait(in_folder(order, tmp_path), lambda *progress: told.append(progress))
+    assert (result.count, result.width, result.height, result.fps) == (20, 80, 100, 25.0)
+    assert set(result.timings) == {"picture", "face", "frames"}
+    assert [fraction for _, fraction in told] == sorted(fraction for _, fraction in told)
+    first, last = (np.asarray(Image.open(tmp_path / f"portrait_{n:04d}.png"), int) for n in (1, 20))
+    assert first.shape == (100, 80, 3)
+    assert np.abs(last - first).max() > 20
+
+
+def test_a_cancelled_portrait_is_gone_on_with_to_the_same_bytes(order, tmp_path):
+    def cancel(stage, fraction):
+        if stage == "frames" and fraction > 0.1 + 0.9 * 0.4:
+            raise JobCancelled("Enough.")
+
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    with pytest.raises(JobCancelled):
+        render_portrait(in_folder(order, broken), cancel)
+    assert render_portrait(in_folder(order, broken), silent).kept >= 8
+    render_portrait(in_folder(order, whole), silent)
+    assert contents(broken) == contents(whole)
+
+
+def test_with_alpha_the_person_is_opaque_and_the_corner_is_not(order, tmp_path):
+    render_portrait(in_folder(order, tmp_path, alpha=True), silent)
+    seen = np.asarray(Image.open(tmp_path / "portrait_0005.png"))
+    assert seen.shape == (100, 80, 4)
+    assert seen[50, 40, 3] == 255
+    assert seen[2, 2, 3] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "other"),
+    [({"size": 64}, "size"), ({"fps": 24.0}, "motion, rate"), ({"alpha": True}, "alpha"), ({"speed": 1.1}, "motion")],
+    ids=["size", "rate", "alpha", "speed"],
+)
+def test_whatever_changes_the_frames_keeps_them_apart(order, tmp_path, changes, other):
+    render_portrait(in_folder(order, tmp_path), silent)
+    with pytest.raises(PortraitError, match=rf"{other}\).*overwrite"):
+        render_portrait(in_folder(order, tmp_path, **changes), silent)
+
+
+def test_motion_comes_later_by_a_part_of_a_frame(order, tmp_path):
+    first = render_portrait(in_folder(order, tmp_path / "a"), silent)
+    render_portrait(in_folder(order, tmp_path / "b", later_s=0.02), silent)
+    assert first.count == len(list((tmp_path / "b").glob("*.png"))) - 1
+    assert contents(tmp_path / "a")["portrait_0010.png"] != contents(tmp_path / "b")["portrait_0010.png"]
+
+
+def test_what_cannot_be_read_is_told_and_nothing_written(order, tmp_path):
+    with pytest.raises(PortraitError, match=r"none\.png"):
+        render_portrait(in_folder(order, tmp_path / "out", image="none.png"), silent)
+    with pytest.raises(ClipError, match=r"none\.npz"):
+        render_portrait(in_folder(order, tmp_path / "out", clip="none.npz"), silent)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 9}, "size must be between"),
+        ({"fps": float("nan")}, "frame rate must be between"),
+        ({"name": "../x"}, "cannot be the name"),
+        ({"device": "tpu"}, "Unknown device"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(order, changes, message):
+    with pytest.raises(PortraitError, match=message):
+        replace(order, **changes)
+
+
+def test_an_order_survives_json(order):
+    assert PortraitOrder.from_json(order.to_json()) == order
+    with pytest.raises(PortraitError, match="cannot be read"):
+        PortraitOrder.from_json({**order.to_json(), "refine": True})
