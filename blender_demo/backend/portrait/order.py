@@ -24,7 +24,7 @@ class PortraitOrder:
     folder, name: of the frames; see `sequence`.
     size: pixels of the longer side. fps: frames per second.
     landmarks: path of points placed by hand, JSON; empty where they are to be found.
-    alpha: the person alone, transparent around; otherwise in front of the picture's own background.
+    alpha: what moves with the head alone, fading out over the shoulders; otherwise before the picture's own background.
     overwrite: frames of another portrait in the folder give way.
     speed: how much faster than recorded the motion plays. later_s: seconds by which it comes after the first frame.
     device: "auto", "cuda", "mps" or "cpu".
