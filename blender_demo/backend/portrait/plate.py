@@ -9,7 +9,15 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, maximum_filter, minimum_filter, uniform_filter, zoom
+from scipy.ndimage import (
+    binary_fill_holes,
+    distance_transform_edt,
+    gaussian_filter,
+    maximum_filter,
+    minimum_filter,
+    uniform_filter,
+    zoom,
+)
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import cg
 
@@ -36,6 +44,8 @@ _UNSURE: Final = 0.05
 """How far from the model's outline the person probably ends, and how fast that becomes unlikely."""
 _SURE_INSIDE: Final = -0.12
 _SURE_OUTSIDE: Final = 0.65
+_AROUND: Final = (0.5, 0.8)
+"""From where on colors are at first taken for background: nearer, they may be of hair that the model does not have."""
 _PLACE: Final = 2.5
 _COLOR: Final = 5.0
 """Largest logarithms of odds from place and from color: a color that is only found outside outweighs the place."""
@@ -121,7 +131,11 @@ def _outside(fit: HeadFit, vertices: Floats, low: NDArray, scale: float, height:
     """Pixels from the outline of the model in the working picture, negative inside (height, width)."""
     head = load_head()
     drawn = np.zeros((height, width), bool)
-    meshes = ((vertices, head.quads), (head.hair_vertices, head.hair_quads), (head.clothes_vertices, head.clothes_quads))
+    meshes = (
+        (vertices, head.quads),
+        (head.hair_vertices, head.hair_quads),
+        (head.clothes_vertices, head.clothes_quads),
+    )
     for points, quads in meshes:
         corners = np.concatenate([(fit.project(points) - low) * scale, fit.camera_points(points)[:, 2:]], axis=1)
         drawn |= np.isfinite(depth_map(corners.astype(np.float32)[triangles_of(quads)], height, width))
@@ -150,16 +164,19 @@ def _segmented(picture: Floats, outside: Floats, below: Floats) -> Floats:
     sure_outside = (outside > _SURE_OUTSIDE) & (below < 0)
     smoothness = _edge_laplacian(picture)
     bins = tuple((picture * (_BINS - 1e-3)).astype(int).reshape(-1, 3).T)
-    alpha = (outside < 0).astype(np.float32)
+    inner, outer = (outside < 0).astype(np.float32), smoothstep(*_AROUND, outside)
     for _ in range(_ROUNDS):
-        odds = place + (_log_density(bins, alpha) - _log_density(bins, 1 - alpha)).reshape(place.shape).clip(-_COLOR, _COLOR)
+        odds = place + (_log_density(bins, inner) - _log_density(bins, outer)).reshape(place.shape).clip(
+            -_COLOR, _COLOR
+        )
         likely = 1 / (1 + np.exp(-odds))
         likely[sure_inside], likely[sure_outside] = 1, 0
         trust = 0.01 + 0.1 * (2 * likely - 1) ** 2 + 10 * (sure_inside | sure_outside)
         system = smoothness + diags_array(trust.ravel())
         solution, _ = cg(system, (trust * likely).ravel(), x0=likely.ravel(), rtol=1e-3, maxiter=300)
-        alpha = smoothstep(0.15, 0.85, solution.reshape(place.shape))
-    return alpha.astype(np.float32)
+        inner = smoothstep(0.15, 0.85, solution.reshape(place.shape).astype(np.float32))
+        outer = 1 - inner
+    return inner
 
 
 def _edge_laplacian(picture: Floats):
@@ -171,7 +188,9 @@ def _edge_laplacian(picture: Floats):
     colors = picture.reshape(-1, 3)
     apart = ((colors[first] - colors[second]) ** 2).sum(1)
     link = np.exp(-apart / (4 * np.median(apart) + 2e-3)) + 1e-3
-    links = coo_array((np.r_[link, link], (np.r_[first, second], np.r_[second, first])), (index.size, index.size)).tocsr()
+    links = coo_array(
+        (np.r_[link, link], (np.r_[first, second], np.r_[second, first])), (index.size, index.size)
+    ).tocsr()
     return diags_array(links.sum(axis=1)) - links
 
 

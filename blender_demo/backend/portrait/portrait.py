@@ -77,7 +77,9 @@ class Portrait:
                 plain = {name.removeprefix(_FIT): v if v.ndim else v.item() for name, v in fitted.items()}
                 return cls(fit=HeadFit(**plain), **arrays)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise PortraitError(f"{path} is not a portrait, or it is damaged. Make it from the picture again.") from error
+            raise PortraitError(
+                f"{path} is not a portrait, or it is damaged. Make it from the picture again."
+            ) from error
         raise PortraitError(
             f"{path} was written by a newer version of this add-on (portrait format {version}). Update the add-on."
         )

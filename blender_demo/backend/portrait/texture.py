@@ -139,19 +139,19 @@ def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks, person: Flo
     pixels = fit.project(positions).astype(np.float32)
     seen = _facing(fit, positions, directions) * _unhidden(fit, head, vertices, positions, pixels)
     inner = grey_erosion(person, 2 * round(_PERSON_RIM * landmarks.eye_distance) + 3)
-    seen *= _on_skin(pixels, landmarks) * smoothstep(*_PERSON, sampled(inner[..., None], pixels, order=1)[:, 0])
+    seen *= _on_skin(pixels, fit, landmarks) * smoothstep(*_PERSON, sampled(inner[..., None], pixels, order=1)[:, 0])
     seen *= ((pixels > 0.5) & (pixels < np.array([fit.width, fit.height]) - 0.5)).all(1)
 
-    def spread(values: Floats) -> Floats:
-        whole = np.zeros((size, size, values.shape[-1]), np.float32)
+    def spread(values: Floats, elsewhere: float = 0.0) -> Floats:
+        whole = np.full((size, size, values.shape[-1]), elsewhere, np.float32)
         whole[texels.row, texels.column] = values
         return whole
 
     weight = spread(seen[:, None])
     color = _completed(spread(sampled(picture, pixels).clip(0, 1)), weight)
-    lids, shadows = np.moveaxis(spread(np.einsum("nk,nkc->nc", texels.weights, _lids(head)[texels.corners])), -1, 0)
-    shut = diffuse(color, (shadows == 0) & (weight[..., 0] > 0.5), around=True)
-    return FaceTexture(color, color + lids[..., None] * (shut - color), weight[..., 0], spread(directions))
+    lids = spread(np.einsum("nk,nkc->nc", texels.weights, _lids(head)[texels.corners]), elsewhere=1.0)
+    shut = diffuse(color, (lids[..., 1] == 0) & (weight[..., 0] > 0.5), around=True)
+    return FaceTexture(color, color + lids[..., :1] * (shut - color), weight[..., 0], spread(directions))
 
 
 @cache
@@ -168,6 +168,14 @@ def skin_texels(size: int) -> Texels:
 def triangles_of(quads: NDArray) -> NDArray:
     """(2 Q, 3, ...) of (Q, 4, ...)."""
     return np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
+
+
+def skin_border(head: HeadModel) -> Ints:
+    """Vertices (n,) at which the skin ends: the inner lips, the lid lines, and the bust below."""
+    quads = head.faces_of("skin")
+    edges = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
+    ends, count = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(ends[count == 1])
 
 
 def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
@@ -193,7 +201,8 @@ def _lids(head: HeadModel) -> Floats:
     """Of each vertex (V, 2) how far it is on a lid, which a blink draws over the eye, and in the shadows around."""
     blinks = [head.deltas[ARKIT_NAMES.index(name)] for name in _BLINKS]
     moved = np.linalg.norm(blinks, axis=-1).max(0) / head.eye_radius
-    lines = head.vertices[np.concatenate([head.lid_upper, head.lid_lower]).ravel()]
+    border = head.vertices[skin_border(head)]
+    lines = border[cKDTree(head.eye_centres).query(border)[0] < 1.5 * head.eye_radius]
     away = cKDTree(lines).query(head.vertices)[0] / head.eye_radius
     lids = np.maximum(smoothstep(*_LID_MOVES, moved), smoothstep(*_LID_LINE, away))
     return np.stack([lids, smoothstep(*_SHADOWS, away)], axis=1).astype(np.float32)
@@ -208,17 +217,20 @@ def _facing(fit: HeadFit, positions: Floats, normals: Floats) -> Floats:
 def _unhidden(fit: HeadFit, head: HeadModel, vertices: Floats, positions: Floats, pixels: Floats) -> NDArray[np.bool_]:
     corners = np.concatenate([fit.project(vertices) * _DEPTH_SCALE, fit.camera_points(vertices)[:, 2:]], axis=1)
     nearest = depth_map(
-        corners.astype(np.float32)[triangles_of(head.faces_of("skin"))], *(_DEPTH_SCALE * n for n in (fit.height, fit.width))
+        corners.astype(np.float32)[triangles_of(head.faces_of("skin"))],
+        *(_DEPTH_SCALE * n for n in (fit.height, fit.width)),
     )
     column, row = (pixels * _DEPTH_SCALE).astype(np.int32).T
     inside = nearest[row.clip(0, nearest.shape[0] - 1), column.clip(0, nearest.shape[1] - 1)]
     return fit.camera_points(positions)[:, 2] < inside + _BEHIND_M
 
 
-def _on_skin(pixels: Floats, landmarks: Landmarks) -> Floats:
-    """1 outside lips and lids as the landmarks have them, 0 inside and on their rims (N,)."""
+def _on_skin(pixels: Floats, fit: HeadFit, landmarks: Landmarks) -> Floats:
+    """1 outside lips and lids, 0 inside and on their rims (N,), both as the landmarks and as the head have them."""
+    head = load_head()
     rim = max(0.5, _RIM * landmarks.eye_distance)
-    outside = np.ones(len(pixels), np.float32)
+    away, _ = cKDTree(fit.project(fit.vertices()[skin_border(head)])).query(pixels, distance_upper_bound=2 * rim)
+    outside = smoothstep(rim / 2, 1.5 * rim, away.clip(0, 2 * rim).astype(np.float32))
     for hole in _HOLES:
         outside *= smoothstep(rim / 2, 1.5 * rim, polygon_distance(pixels, landmarks.points[hole], 2 * rim))
     return outside
