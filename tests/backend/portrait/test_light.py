@@ -42,7 +42,7 @@ def test_light_from_one_side_is_found_in_spite_of_hair() -> None:
 
 
 def test_light_is_white_where_no_skin_shows() -> None:
-    nothing = FaceTexture(*[np.zeros((512, 512, 3), np.float32)] * 2, np.zeros((512, 512)), np.zeros((512, 512, 3)))
+    nothing = FaceTexture(np.zeros((512, 512, 3), np.float32), np.zeros((512, 512)), np.zeros((512, 512, 3)))
     assert np.array_equal(estimate_light(nothing), WHITE)
 
 

@@ -23,9 +23,9 @@ def portrait() -> Portrait:
 
 
 def test_all_parts_are_pictures_in_their_range(portrait: Portrait) -> None:
-    assert portrait.texture.shape == portrait.shut_texture.shape == (*portrait.skin_mask.shape, 3)
+    assert portrait.texture.shape == (*portrait.skin_mask.shape, 3)
     assert portrait.plate.shape == portrait.picture.shape == (*portrait.cutout.shape, 3) == (256, 256, 3)
-    for name in ("texture", "shut_texture", "skin_mask", "plate", "cutout", "picture", "iris_color", "sclera_color"):
+    for name in ("texture", "skin_mask", "plate", "cutout", "picture", "iris_color", "sclera_color"):
         part = getattr(portrait, name)
         assert part.dtype == np.float32, name
         assert part.min() >= 0, name
@@ -88,7 +88,7 @@ def test_a_gray_picture_becomes_a_portrait() -> None:
 
 def test_a_small_face_is_refused_with_the_remedy() -> None:
     shown = scene(0.1)
-    with pytest.raises(PortraitError, match="too small.*larger picture"):
+    with pytest.raises(PortraitError, match=r"too small.*larger picture"):
         build_portrait(shown.picture[::8, ::8], Landmarks(shown.landmarks.points / 8))
 
 

@@ -3,16 +3,13 @@
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
 
-from blender_demo.backend.head.head_model import load_head
 from blender_demo.backend.portrait.fill import diffuse
 from blender_demo.backend.portrait.texture import (
     FaceTexture,
     cover,
     lay_on_head,
     polygon_distance,
-    skin_border,
     skin_texels,
 )
 from tests.backend.portrait.synthetic import Scene, known_texture, scene
@@ -74,23 +71,6 @@ def test_texture_holds_nothing_from_inside_lips_and_lids() -> None:
         tint = texture.color[..., 2] - texture.color[..., 1]  # 0.9 inside, below 0 on skin
         assert (tint > 0.1).sum() < 40  # of some 5000 texels within two millimetres of lips and lids
         assert tint.max() < 0.45
-
-
-def test_shut_lids_are_even_skin_and_nothing_else_changes() -> None:
-    shown, head = scene(0.0), load_head()
-    picture = shown.picture.copy()
-    at = np.stack(np.meshgrid(np.arange(256), np.arange(256)), axis=-1) + 0.5
-    lines = np.linalg.norm(at[:, :, None] - shown.landmarks.points[36:48], axis=-1).min(-1) < 2
-    picture[lines] = 0.05  # painted lashes
-    texture = lay_on_head(picture, shown.fit, shown.landmarks, shown.person)
-    texels, border = skin_texels(512), head.vertices[skin_border(head)]
-    lid_lines = border[border[:, 1] > 0.02]
-    away = cKDTree(lid_lines).query(head.vertices)[0]
-    on_lids, elsewhere = (away[texels.corners] < 0.002).all(1), (away[texels.corners] > 0.02).all(1)
-    color, shut = (part[texels.row, texels.column] for part in (texture.color, texture.shut))
-    assert color[on_lids].mean(-1).min() < 0.1
-    assert shut[on_lids].mean(-1).min() > 0.4
-    assert np.array_equal(shut[elsewhere], color[elsewhere])
 
 
 def test_texture_has_no_seam_at_the_back(turned: FaceTexture) -> None:
