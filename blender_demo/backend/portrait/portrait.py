@@ -29,7 +29,7 @@ PORTRAIT_VERSION: Final = 1
 LARGEST_SIDE_PX: Final = 2048
 """Larger pictures are scaled down: no frame of a talking portrait shows more."""
 SMALLEST_EYE_DISTANCE_PX: Final = 16.0
-_PICTURES: Final = ("texture", "shut_texture", "skin_mask", "plate", "cutout", "picture")
+_PICTURES: Final = ("texture", "skin_mask", "plate", "cutout", "picture")
 _FIT: Final = "fit_"
 """Before the names of what is of the fit, in the file."""
 
@@ -44,7 +44,6 @@ class Portrait:
 
     fit: HeadFit
     texture: Floats  # (S, S, 3), complete
-    shut_texture: Floats  # (S, S, 3) the same but for even skin on the lids, for shut eyes: blend by how shut they are
     skin_mask: Floats  # (S, S) how well the picture shows a texel: 1 facing, falling to 0 where it turns away or is cut
     plate: Floats  # (H, W, 3) the background, also behind head and hair; shoulders and all else as in the picture
     cutout: Floats  # (H, W) what moves with the head: 1 on head and hair, falling over neck and shoulders
@@ -77,7 +76,7 @@ class Portrait:
                 plain = {name.removeprefix(_FIT): v if v.ndim else v.item() for name, v in fitted.items()}
                 return cls(fit=HeadFit(**plain), **arrays)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise PortraitError(f"{path} is not a portrait, or it is damaged. Make it from the picture again.") from error
+            raise PortraitError(f"{path} is no portrait, or it is damaged. Make it from the picture again.") from error
         raise PortraitError(
             f"{path} was written by a newer version of this add-on (portrait format {version}). Update the add-on."
         )
@@ -104,7 +103,6 @@ def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
     return Portrait(
         fit=fit,
         texture=face.color,
-        shut_texture=face.shut,
         skin_mask=face.seen,
         plate=complete_plate(color, person),
         cutout=person.cutout,
@@ -131,5 +129,5 @@ def whole_picture(picture: NDArray) -> tuple[Floats, float]:
     scale = min(1.0, LARGEST_SIDE_PX / max(color.shape[:2]))
     if scale < 1:
         color = gaussian_filter(color, (0.4 / scale, 0.4 / scale, 0))
-        color = zoom(color, (scale, scale, 1), order=1, grid_mode=True, mode="nearest").clip(0, 1)
+        color = np.asarray(zoom(color, (scale, scale, 1), order=1, grid_mode=True, mode="nearest")).clip(0, 1)
     return color, scale

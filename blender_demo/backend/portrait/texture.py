@@ -12,18 +12,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import grey_erosion, map_coordinates
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ..head.head_model import HeadModel, load_head
-from ..motion.factors import ARKIT_NAMES
 from .fill import diffuse, smoothstep
 from .fit import HeadFit
 from .landmarks import Landmarks
 
 __all__ = ["FaceTexture", "cover", "depth_map", "lay_on_head", "sampled", "texture_size"]
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
 
 _TEXELS_PER_PIXEL: Final = 2.0
 """Texels for each pixel of the picture, so that drawing from the texture loses nothing visible."""
@@ -43,24 +42,12 @@ _HOLES: Final = (range(60, 68), range(36, 42), range(42, 48))
 _RIM: Final = 0.012
 """What blurs over the border of lips and lids, in distances between the eyes; not less than half a pixel."""
 
-_BLINKS: Final = ("eyeBlinkLeft", "eyeBlinkRight")
-_LID_MOVES: Final = (0.1, 0.25)
-_LID_LINE: Final = (0.3, 0.15)
-"""How far a blink moves the skin of a lid, and how close to the lid lines skin is of the lids, in radii of the eye."""
-_SHADOWS: Final = (0.85, 0.6)
-"""How close to the lid lines skin lies in the shadows of brow and lashes, in radii of the eye."""
-
 
 @dataclass(frozen=True)
 class FaceTexture:
-    """color (S, S, 3), complete; seen (S, S): how well the picture shows a texel, 0..1; normals (S, S, 3) head frame.
-
-    shut: color, but with even skin on the lids. Of an open eye, the picture has all of a lid in two rows of pixels full
-    of lashes and shadow, which would be drawn out over the whole eye when it shuts.
-    """
+    """color (S, S, 3), complete; seen (S, S): how well the picture shows a texel, 0..1; normals (S, S, 3) head frame."""
 
     color: Floats
-    shut: Floats
     seen: Floats
     normals: Floats
 
@@ -139,7 +126,7 @@ def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks, person: Flo
     pixels = fit.project(positions).astype(np.float32)
     seen = _facing(fit, positions, directions) * _unhidden(fit, head, vertices, positions, pixels)
     inner = grey_erosion(person, 2 * round(_PERSON_RIM * landmarks.eye_distance) + 3)
-    seen *= _on_skin(pixels, landmarks) * smoothstep(*_PERSON, sampled(inner[..., None], pixels, order=1)[:, 0])
+    seen *= _on_skin(pixels, fit, landmarks) * smoothstep(*_PERSON, sampled(inner[..., None], pixels, order=1)[:, 0])
     seen *= ((pixels > 0.5) & (pixels < np.array([fit.width, fit.height]) - 0.5)).all(1)
 
     def spread(values: Floats) -> Floats:
@@ -149,9 +136,7 @@ def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks, person: Flo
 
     weight = spread(seen[:, None])
     color = _completed(spread(sampled(picture, pixels).clip(0, 1)), weight)
-    lids, shadows = np.moveaxis(spread(np.einsum("nk,nkc->nc", texels.weights, _lids(head)[texels.corners])), -1, 0)
-    shut = diffuse(color, (shadows == 0) & (weight[..., 0] > 0.5), around=True)
-    return FaceTexture(color, color + lids[..., None] * (shut - color), weight[..., 0], spread(directions))
+    return FaceTexture(color, weight[..., 0], spread(directions))
 
 
 @cache
@@ -168,6 +153,14 @@ def skin_texels(size: int) -> Texels:
 def triangles_of(quads: NDArray) -> NDArray:
     """(2 Q, 3, ...) of (Q, 4, ...)."""
     return np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
+
+
+def skin_border(head: HeadModel) -> Ints:
+    """Vertices (n,) at which the skin ends: the inner lips, the lid lines, and the bust below."""
+    quads = head.faces_of("skin")
+    edges = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
+    ends, count = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(ends[count == 1])
 
 
 def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
@@ -189,16 +182,6 @@ def _completed(color: Floats, weight: Floats) -> Floats:
     return diffuse(blended, total[..., 0] > 0.5, around=True).clip(0, 1)
 
 
-def _lids(head: HeadModel) -> Floats:
-    """Of each vertex (V, 2) how far it is on a lid, which a blink draws over the eye, and in the shadows around."""
-    blinks = [head.deltas[ARKIT_NAMES.index(name)] for name in _BLINKS]
-    moved = np.linalg.norm(blinks, axis=-1).max(0) / head.eye_radius
-    lines = head.vertices[np.concatenate([head.lid_upper, head.lid_lower]).ravel()]
-    away = cKDTree(lines).query(head.vertices)[0] / head.eye_radius
-    lids = np.maximum(smoothstep(*_LID_MOVES, moved), smoothstep(*_LID_LINE, away))
-    return np.stack([lids, smoothstep(*_SHADOWS, away)], axis=1).astype(np.float32)
-
-
 def _facing(fit: HeadFit, positions: Floats, normals: Floats) -> Floats:
     sight = -fit.camera_points(positions)
     turned = normals @ fit.rotation.T
@@ -207,18 +190,19 @@ def _facing(fit: HeadFit, positions: Floats, normals: Floats) -> Floats:
 
 def _unhidden(fit: HeadFit, head: HeadModel, vertices: Floats, positions: Floats, pixels: Floats) -> NDArray[np.bool_]:
     corners = np.concatenate([fit.project(vertices) * _DEPTH_SCALE, fit.camera_points(vertices)[:, 2:]], axis=1)
-    nearest = depth_map(
-        corners.astype(np.float32)[triangles_of(head.faces_of("skin"))], *(_DEPTH_SCALE * n for n in (fit.height, fit.width))
-    )
+    triangles = triangles_of(head.faces_of("skin"))
+    nearest = depth_map(corners[triangles], _DEPTH_SCALE * fit.height, _DEPTH_SCALE * fit.width)
     column, row = (pixels * _DEPTH_SCALE).astype(np.int32).T
     inside = nearest[row.clip(0, nearest.shape[0] - 1), column.clip(0, nearest.shape[1] - 1)]
     return fit.camera_points(positions)[:, 2] < inside + _BEHIND_M
 
 
-def _on_skin(pixels: Floats, landmarks: Landmarks) -> Floats:
-    """1 outside lips and lids as the landmarks have them, 0 inside and on their rims (N,)."""
+def _on_skin(pixels: Floats, fit: HeadFit, landmarks: Landmarks) -> Floats:
+    """1 outside lips and lids, 0 inside and on their rims (N,), both as the landmarks and as the head have them."""
+    head = load_head()
     rim = max(0.5, _RIM * landmarks.eye_distance)
-    outside = np.ones(len(pixels), np.float32)
+    away, _ = KDTree(fit.project(fit.vertices()[skin_border(head)])).query(pixels, distance_upper_bound=2 * rim)
+    outside = smoothstep(rim / 2, 1.5 * rim, away.clip(0, 2 * rim).astype(np.float32))
     for hole in _HOLES:
         outside *= smoothstep(rim / 2, 1.5 * rim, polygon_distance(pixels, landmarks.points[hole], 2 * rim))
     return outside
