@@ -21,8 +21,11 @@ __all__ = ["Carry"]
 
 _NODES: Final = 64
 """Nodes along the shorter side of the picture."""
-_NECK_M: Final = (-0.22, -0.07)
-"""Heights in the head frame between which what is there follows the head more and more: from the collar to the jaw."""
+_REACH: Final = 0.5
+"""How far to both sides and below the cut-out's largest value says how far a place follows, in widths of the head."""
+_FOLLOWS: Final = (0.45, 0.95)
+"""Values of the cut-out up to which what is there stays, and from which it follows the head."""
+_HEAD_M: Final = 0.17
 _FRAME: Final = 0.08
 """Width of the border in which the warp fades out, over the frame's shorter side."""
 _ROUNDS: Final = 3
@@ -30,10 +33,18 @@ _ROUNDS: Final = 3
 
 
 class Carry:
-    """The warp of a picture of `width` x `height` pixels with the head in it."""
+    """The warp of a picture with the head in it.
 
-    def __init__(self, fit: HeadFit, posed: PosedHead, width: int, height: int) -> None:
+    cutout: (1, 1, H, W), of the portrait in the frame's size. `matte`, of the same shape, is what of the picture is drawn
+    warped: the person, also where the cut-out falls off; it does so only where nothing moves any more.
+    """
+
+    def __init__(self, fit: HeadFit, posed: PosedHead, cutout: Tensor) -> None:
+        height, width = cutout.shape[2:]
         self.posed, self.width, self.height = posed, width, height
+        reach = int(_REACH * _HEAD_M * float(posed.focal[0]) / fit.translation[2])
+        follows = F.max_pool2d(F.pad(cutout, (reach, reach, 0, reach)), (reach + 1, 2 * reach + 1), stride=1)
+        self.matte = (cutout / follows.clamp(min=1e-3)) * _smoothstep(0.0, _FOLLOWS[0], follows)
         self.cell = max(4, round(min(width, height) / _NODES))
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         y, x = (torch.arange(count, device=posed.device) + 0.5 for count in (rows, columns))
@@ -53,10 +64,9 @@ class Carry:
         filled = _smooth(_filled(seen.resolve(picked), there))[0]
         self.points = posed.behind(self.nodes, filled[0])  # (rows, columns, 3)
         self.moves = filled[1:].view(-1, 3, rows * columns).permute(0, 2, 1).flatten(1)  # (52, nodes * 3)
-        low, high = _NECK_M
         border = torch.minimum(self.nodes, self.nodes.new_tensor([width, height]) - self.nodes).amin(-1)
-        self.follows = _smoothstep(low, high, self.points[..., 1]) * _smoothstep(
-            0.0, _FRAME * min(width, height), border
+        self.follows = _smoothstep(0.0, _FRAME * min(width, height), border) * _smoothstep(
+            *_FOLLOWS, _smooth(F.interpolate(follows, size=(rows, columns), mode="area"))[0, 0]
         )
         self.rest = torch.as_tensor(rest.weights, device=posed.device)
 

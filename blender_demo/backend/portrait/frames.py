@@ -41,9 +41,11 @@ _BEHIND_SKIN_M: Final = 0.0015
 _LIT_DEPTH_M: Final = 0.035
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
 _DARKEST: Final = 0.06
+_FLESH: Final = np.float32([0.85, 1.1, 1.2])
+"""Powers of what is left of red, green and blue in the dark: light that lips and cheeks have scattered is red."""
 _LID_SHADOW: Final = 0.35
 """How much darker the upper lid makes the white of the eye below it."""
-_BEHIND_M: Final = 0.006
+_BEHIND_M: Final = 0.012
 """How far behind the nearest skin a vertex is hidden in the picture."""
 _DIFFUSIONS: Final = 200
 _FEW_PIXELS: Final = 12
@@ -52,7 +54,7 @@ _EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING, _LASH = range(6)
 _KINDS: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
                    ("mouth", "lidRims"), ("lashes",))  # fmt: skip
 """Parts behind the skin, by kind: one kind does not show the colors of another in the picture."""
-_SIDE_RAD: Final = (1.15, 0.80)
+_SIDE_RAD: Final = (1.05, 0.65)
 """Angle from straight ahead, seen from above, at which the drawn face ends, and from which it is whole."""
 _JAW_M: Final = (-0.105, -0.075)
 """Height (y + 0.3 z) in the head frame at which it ends under the jaw, and from which it is whole."""
@@ -62,13 +64,16 @@ _UNSEEN: Final = 1 / 512
 """Opacity below which a pixel of 8 bits is not seen."""
 _EDGE_ON: Final = (0.02, 0.20)
 """Cosine to the line of sight from which the picture shows a point of the skin, and fully."""
-_BORDER_ON: Final = (0.10, 0.40)
+_BORDER_ON: Final = (0.25, 0.55)
 """The same for the border of the drawn face, which has to lie where the picture shows skin well."""
 _LIDS_M: Final = (0.0002, 0.0010)
 """Way of skin in a blink from which it belongs to the lid, and fully."""
 _NEAR_EYES_M: Final = (0.030, 0.022)
 """Distance from the front of an eye up to which skin that the picture hides is taken from around the eye."""
-_LASHES: Final = 0.3
+_LASHES_M: Final = (0.021, 0.016)
+"""The same for lashes of the picture, which lie on the skin round the lids and have to go when these shut."""
+_BEFORE_SKIN_M: Final = 0.003
+_LASHES: Final = 0.6
 """Length of the lashes drawn on shut lids, over those of the head model."""
 _LIDS_SHUT: Final = (0.85, 0.45)
 """Opening of the lids, over that in the picture, from which lids lose the lashes of the picture, and fully."""
@@ -78,6 +83,8 @@ _LIPS_MOVED: Final = (0.01, 0.08)
 """Change of the lips' opening in widths of the mouth, and of gaze in radians, from which what lies behind shows other"""
 _EYES_MOVED: Final = (0.01, 0.08)
 """than in the picture, and fully."""
+_HEAD_MOVED: Final = (0.03, 0.15)
+"""The same of the head's turn, in radians: it shows other teeth between the same lips."""
 
 
 def render_frames(
@@ -124,10 +131,11 @@ class _Painter:
 
         self.size, self.device = (height, width), device
         self.posed = PosedHead(portrait.fit, width, height, device)
-        self.carry = Carry(portrait.fit, self.posed, width, height)
         color, self.plate, cutout = (picture(v) for v in (portrait.picture, portrait.plate, portrait.cutout))
+        self.carry = Carry(portrait.fit, self.posed, cutout)
         self.color = _fine(color)
-        self.cut = _fine(torch.cat([color - (1 - cutout) * self.plate, cutout], dim=1))
+        matte = self.carry.matte
+        self.cut = _fine(torch.cat([color - (1 - matte) * self.plate, matte], dim=1))
         self.texture = torch.as_tensor(portrait.texture, device=device).permute(2, 0, 1)[None]
         self._build_mesh(portrait)
 
@@ -167,7 +175,7 @@ class _Painter:
         for number, parts in enumerate(_KINDS):
             kinds[[head.parts.index(part) for part in parts]] = number
         self.kind = torch.as_tensor(kinds[head.part[head.quads[order, 0]]], device=self.device)
-        deeper = np.unique(head.quads[~skin & (head.material != head.materials.index("mouth"))])
+        deeper = np.unique(head.quads[~skin & ~np.isin(head.material, [head.materials.index(m) for m in ("mouth", "lashes")])])
         self.deeper = torch.as_tensor(deeper, device=self.device)
         raster = self._raster(at, *self.size, samples=1)
         shown = F.one_hot(self.kind[raster.face], len(_KINDS)).float() * ~self.is_skin[raster.face, None]
@@ -190,6 +198,7 @@ class _Painter:
         lids[~torch.isin(torch.arange(len(lids), device=self.device), skin)] = 0
         away = torch.cdist(self.posed.base, self.posed.eye_centres + at.new_tensor([0, 0, load_head().eye_radius])).amin(1)
         near = torch.maximum(_ramp(*_NEAR_EYES_M, away), lids)
+        lids = torch.maximum(_ramp(*_LASHES_M, away), lids)
         color = _at(self.color, _on_fine(at[0, :, :2]))
         ways = torch.cat([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
         ways = ways[(near[ways] > 0).any(1)]
@@ -253,7 +262,8 @@ class _Painter:
         in_mouth &= ~rims.any(axis=1)
         above = (corners[..., 1].mean(axis=1) - head.eye_centres[0, 1]) / head.eye_radius
         shadow = 1 - _LID_SHADOW * np.clip(above / 0.5, 0, 1)
-        return (shown * np.where(in_mouth, lit, np.where(rims.any(axis=1), 1, 0.92 * shadow))[:, None]).astype(np.float32)
+        light = np.where(in_mouth, lit, np.where(rims.any(axis=1), 1, 0.92 * shadow))
+        return (shown * light[:, None] ** _FLESH).astype(np.float32)
 
     def _teeth_color(self, usual: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean color (3,) of the teeth that the picture shows; the usual one where it shows next to none."""
@@ -297,6 +307,7 @@ class _Painter:
     def _raster(self, at: Tensor, height: int, width: int, samples: int = 2) -> Raster:
         at = at.clone()
         at[:, self.deeper, 2] += _BEHIND_SKIN_M
+        at[:, torch.cat(self.lashes), 2] -= _BEFORE_SKIN_M
         return rasterize(at, self.faces, height, width, samples)
 
     def _shaded(self, raster: Raster, part: Performance, unfolded: Tensor) -> tuple[Tensor, Tensor]:
@@ -345,8 +356,9 @@ class _Painter:
     def _moved(self, part: Performance) -> Tensor:
         """How far each kind (B, K) of what is behind the skin has moved from where the picture shows it."""
         gaze = (self._tensor(part.gaze) - self.rest).abs().amax((1, 2))
-        lips = self._tensor(part.lips).abs()
-        eyes, mouth = _ramp(*_EYES_MOVED, gaze), _ramp(*_LIPS_MOVED, lips)
+        lips, turn = self._tensor(part.lips).abs(), self._tensor(part.angles).norm(dim=1)
+        mouth = torch.maximum(_ramp(*_LIPS_MOVED, lips), _ramp(*_HEAD_MOVED, turn))
+        eyes = _ramp(*_EYES_MOVED, gaze)
         return torch.stack([eyes if kind == _EYE else mouth for kind in range(len(_KINDS))], dim=1)
 
     def _tensor(self, values: NDArray) -> Tensor:

@@ -86,14 +86,15 @@ def perform(fit: HeadFit, clip: MotionClip, controls: PortraitControls = Portrai
     looking = _own_gaze(fit)
     gaze = looking + np.stack([clip["gazeYaw"], clip["gazePitch"]], axis=1)[:, None]
     looks = _looks(gaze) - _looks(looking[None])
-    shown = own.copy()
-    shown[:, _LOOK] = looks
-    sum_of_both = np.minimum(fit.expression + shown, np.maximum(1, fit.expression))
-    weights = _with_lips(fit, own, sum_of_both, _lips_shut(own))
+    own[:, _LOOK] = 0  # said by the gaze, and nothing to the lips
+    weights = np.minimum(fit.expression + own, np.maximum(1, fit.expression))
+    weights = _with_lips(fit, weights, _lips_shut(own))
     head, pictured = load_head(), np.asarray(fit.expression)[None]
-    lids = head.lid_opening(shown)
-    weights = _with_lids(fit, own, weights, lids * head.lid_opening(pictured, fit.identity))
     lips = head.aperture(weights, fit.identity) - head.aperture(pictured, fit.identity)
+    own[:, _LOOK] = looks
+    weights[:, _LOOK] += looks
+    lids = head.lid_opening(own)
+    weights = _with_lids(fit, own, weights, lids * head.lid_opening(pictured, fit.identity))
     turn = ("headYaw", "headPitch", "headRoll")
     shift = ("headX", "headY", "headZ")
     angles, move = (clip.channels[:, [CHANNEL_INDEX[name] for name in names]] for names in (turn, shift))
@@ -147,7 +148,7 @@ def _lips_shut(own: Floats) -> Floats:
     return (1 - _smoothstep(0, _NEARLY_SHUT, load_head().aperture(own))) * work
 
 
-def _with_lips(fit: HeadFit, own: Floats, weights: Floats, shut: Floats) -> Floats:
+def _with_lips(fit: HeadFit, weights: Floats, shut: Floats) -> Floats:
     """Weights (T, 52) whose lips are as shut as `shut` (T,) says."""
     head = load_head()
     natural = head.aperture(weights, fit.identity)

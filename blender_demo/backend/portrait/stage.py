@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..fcme.landmarks import rotation
 from ..head.head_model import load_head
+from ..motion.factors import ARKIT_NAMES
 from .fit import HeadFit
 from .performance import Performance
 
@@ -19,6 +20,8 @@ __all__ = ["PosedHead", "triangles"]
 
 _CHIN: Final = 8
 _EYES: Final = ("eyeLeft", "eyeRight")
+_LOOK_REACH_M: Final = 0.035
+"""How far from an eye its gaze moves skin."""
 _WIDER: Final = 1.12
 """Teeth over those of the head model, from side to side."""
 
@@ -42,7 +45,10 @@ class PosedHead:
         person = head.displaced(np.zeros((1, len(head.deltas)), np.float32), identity=fit.identity)[0]
         person = _without_gaps(person, head.faces_of("teeth"))
         self.device = device
-        self.base, self.deltas = tensor(person), tensor(head.deltas)
+        self.base, self.deltas = tensor(person), tensor(head.deltas).clone()
+        away = torch.cdist(self.base, tensor(head.eye_centres)).amin(1)
+        for look in (i for i, name in enumerate(ARKIT_NAMES) if name.startswith("eyeLook")):
+            self.deltas[look, away > _LOOK_REACH_M] = 0  # the model's last traces, down to the lips
         self.eyes = [torch.as_tensor(head.vertices_of(part), device=device) for part in _EYES]
         for eye in self.eyes:
             self.deltas[:, eye] = 0  # eyeballs turn
