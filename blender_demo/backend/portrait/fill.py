@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import uniform_filter1d
 
-__all__ = ["diffuse", "smoothstep"]
+__all__ = ["box_mean", "diffuse", "smoothstep"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 _SMALLEST: Final = 4
 _WORK: Final = 2**18
 _ROUNDS: Final = (4, 16)
@@ -40,9 +40,14 @@ def diffuse(values: Floats, known: NDArray[np.bool_], around: bool = False) -> F
     filled = _doubled(diffuse(coarse, weight[..., 0] > 0, around), around)[:height, :width]
     filled = np.where(known[..., None], values, filled)
     for _ in range(min(max(_WORK // known.size, _ROUNDS[0]), _ROUNDS[1])):
-        mean = uniform_filter(filled, (3, 3, 1), mode=("nearest", "wrap" if around else "nearest", "nearest"))
-        filled = np.where(known[..., None], values, mean)
+        filled = np.where(known[..., None], values, box_mean(filled, 3, around))
     return filled
+
+
+def box_mean(values: Floats, side: int, around: bool = False) -> Floats:
+    """Mean over the `side` x `side` pixels round each, of (H, W, ...); edges repeat, or meet left and right."""
+    across = uniform_filter1d(values, side, axis=1, mode="wrap" if around else "nearest")
+    return uniform_filter1d(across, side, axis=0, mode="nearest")
 
 
 def _halved(values: Floats) -> Floats:

@@ -3,8 +3,8 @@
 
 The most probable identity, expression, pose and focal length, by Gauss-Newton steps on the landmarks' distances in the
 picture and on the priors of all unknowns. Where a landmark has no place of its own along a contour (jaw, lips, lids,
-brows), its distance along that contour counts little. Lengths in metres; camera axes: x right in the picture, y down,
-z into the scene.
+brows), its distance along that contour counts little; the jaw line is met by whatever the camera sees as its outline.
+Lengths in metres; camera axes: x right in the picture, y down, z into the scene.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
 from scipy.spatial.transform import Rotation
 
 from ..errors import PortraitError
 from ..head.head_model import HeadModel, load_head
 from ..motion.factors import ARKIT_NAMES
-from .landmarks import Landmarks
+from .landmarks import Landmarks, check_turn
 
 __all__ = ["HeadFit", "fit_head"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-LARGEST_YAW_DEG: Final = 50.0
-"""Further round, half of the face is hidden."""
+
+LARGEST_RESIDUAL_PERCENT: Final = 8.0
+"""Faces come within 2; swapped or misplaced points do not."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,18 @@ class HeadFit:
     focal_px: float
     width: int
     height: int
-    residual_percent: float  # RMS distance of landmarks from the model, in percent of the eyes' distance
+    residual_percent: float
+    """RMS distance of landmarks from the model, in percent of the eyes' distance; what slides counts only across."""
 
     def camera_points(self, points: Floats) -> Floats:
         """Points (..., 3) of the head frame, in the camera's."""
-        return points @ self.rotation.T + self.translation
+        return np.asarray(points @ self.rotation.T + self.translation, np.float32)
 
     def project(self, points: Floats) -> Floats:
         """Pixels (..., 2) at which the camera sees points (..., 3) of the head frame."""
         seen = self.camera_points(points)
         center = np.array([self.width, self.height], np.float32) / 2
-        return self.focal_px * seen[..., :2] / seen[..., 2:] + center
+        return np.asarray(self.focal_px * seen[..., :2] / seen[..., 2:] + center, np.float32)
 
     def vertices(self) -> Floats:
         """The head model's vertices (V, 3) in the head frame, with this identity and expression."""
@@ -58,65 +59,77 @@ class HeadFit:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Landmarks alike: expected error across and along their contour, in distances of the eyes; inf: slides freely."""
+class _Contour:
+    """Landmarks in a row: expected errors across and along it, in distances of the eyes."""
 
-    rows: tuple[int, ...]
+    rows: range
     across: float
     along: float
     closed: bool = False
 
 
-_GROUPS: Final = (
-    _Group(tuple(range(17)), 0.012, 0.10),
-    _Group(tuple(range(17, 22)), 0.02, 0.06),
-    _Group(tuple(range(22, 27)), 0.02, 0.06),
-    _Group(tuple(range(27, 31)), 0.012, 0.03),
-    _Group(tuple(range(31, 36)), 0.010, 0.02),
-    _Group(tuple(range(36, 42)), 0.005, 0.02, closed=True),
-    _Group(tuple(range(42, 48)), 0.005, 0.02, closed=True),
-    _Group(tuple(range(48, 60)), 0.006, 0.02, closed=True),
-    _Group(tuple(range(60, 68)), 0.005, 0.02, closed=True),
+_CONTOURS: Final = (
+    _Contour(range(17), 0.012, 0.5),
+    _Contour(range(17, 22), 0.015, 0.1),
+    _Contour(range(22, 27), 0.015, 0.1),
+    _Contour(range(27, 31), 0.010, 0.1),
+    _Contour(range(31, 36), 0.010, 0.03),
+    _Contour(range(36, 42), 0.004, 0.03, closed=True),
+    _Contour(range(42, 48), 0.004, 0.03, closed=True),
+    _Contour(range(48, 60), 0.005, 0.03, closed=True),
+    _Contour(range(60, 68), 0.004, 0.03, closed=True),
 )
-_OWN_PLACE: Final = (8, 30, 33, 36, 39, 42, 45, 48, 54, 60, 64)
-"""Chin, tip and foot of the nose, corners of eyes and mouth: their places are known along the contour too."""
+_OWN_PLACES: Final = (30, 33, 36, 39, 42, 45, 48, 54, 60, 64)
+"""Tip and foot of the nose, corners of eyes and mouth: known along the contour too."""
+_OWN_PLACE_ERROR: Final = 0.01
+_BY_THE_EARS: Final = (0, 1, 15, 16)
+"""Ends of the jaw line, which hair hides: where they are said to lie is half a guess."""
+_BY_THE_EARS_ERROR: Final = 0.03
 _IRIS_ERROR: Final = 0.01
 
+_SHAPE_MEAN, _SHAPE_SPREAD = -0.1, 0.4
+"""Of an ARKit weight before it is cut off at 0: few shapes are seen at once, and no two that undo each other."""
+_RARE_SHAPES: Final = {
+    **dict.fromkeys(("cheekPuff", "jawForward", "jawLeft", "jawRight", "tongueOut"), 0.05),
+    **dict.fromkeys(("mouthLeft", "mouthRight"), 0.2),
+    **dict.fromkeys(("eyeWideLeft", "eyeWideRight", "noseSneerLeft", "noseSneerRight"), 0.15),
+    **dict.fromkeys(("eyeSquintLeft", "eyeSquintRight", "cheekSquintLeft", "cheekSquintRight"), 0.2),
+    **dict.fromkeys(("browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight"), 0.2),
+}
+"""Shapes that a different head explains better: their standard deviations."""
+_UNEVEN: Final = 0.15
+"""Standard deviation of the difference between a shape's left and right."""
+_DISTANCE_M, _LOG_DISTANCE_SPREAD = 1.3, 0.4
+"""Of the camera from the head: from a phone held out to a long lens."""
+_FOCAL, _LOG_FOCAL_SPREAD = 2.0, 1.0
+"""Focal length, in lengths of the picture's longer side; wide, as pictures may be cropped."""
 
-@dataclass(frozen=True)
-class _Prior:
-    """What is expected before the picture is seen: standard deviations, and the camera's mean."""
-
-    shape: float = 0.35
-    """Of an ARKit weight, from 0."""
-    sides: float = 0.15
-    """Of the difference between the left and the right of a pair of shapes."""
-    distance_m: float = 1.2
-    """Of the camera from the head: from a phone held out to a long lens."""
-    log_distance: float = 0.5
-    focal: float = 1.4
-    """Focal length in lengths of the picture's longer side."""
-    log_focal: float = 0.5
-
-
-_PRIOR: Final = _Prior()
-_STEPS: Final = 30
-_CONVERGED: Final = 1e-4
+_STEPS: Final = 40
+_OUTLINE_STEPS: Final = 10
+"""Steps that look for the outline anew; then it stands, or it might go to and fro between vertices."""
+_CONVERGED: Final = 1e-3
+_LARGEST_TURN: Final = 0.3
+_LARGEST_GROWTH: Final = 0.5
+"""Bounds of one step: radians, and of the logarithms of depth and focal length."""
+_OUTLINE_REACH_M: Final = 0.01
+_OUTLINE_BEHIND_M: Final = 0.004
+"""How far above, below, and behind a hidden landmark of the jaw line the outline of the face may lie on the skin."""
 _FACING: Final = np.diag([1.0, -1.0, -1.0])
 
 
 def fit_head(landmarks: Landmarks, width: int, height: int) -> HeadFit:
     """The head of the landmarks found in a picture of `width` times `height` pixels.
 
-    Raises PortraitError for landmarks that are no face, and for a face turned too far.
+    Raises PortraitError for landmarks that are no face, and for a face that is too small or turned too far.
     """
+    landmarks.check()
     fit = _Solver(landmarks, width, height).solve()
-    yaw = float(np.degrees(np.arcsin(np.clip(fit.rotation[0, 2], -1.0, 1.0))))
-    if abs(yaw) > LARGEST_YAW_DEG:
+    if not fit.residual_percent < LARGEST_RESIDUAL_PERCENT:
         raise PortraitError(
-            f"The face is turned {abs(yaw):.0f} degrees away from the camera; at most {LARGEST_YAW_DEG:.0f} work. "
-            "Use a picture seen more from the front."
+            "The landmarks do not form a face: no head comes near them. Look whether points were swapped, "
+            "and place them again."
         )
+    check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[0, 2], -1.0, 1.0)))))
     return fit
 
 
@@ -124,152 +137,184 @@ class _Solver:
     """Gauss-Newton on identity, expression, turn (3), place (x, y, log depth) and log focal length, in this order."""
 
     def __init__(self, landmarks: Landmarks, width: int, height: int) -> None:
-        head = load_head()
-        self.unit = landmarks.eye_distance
-        if not 0 < self.unit < np.inf:
-            raise PortraitError("The landmarks of the two eyes lie on each other. Place the landmarks again.")
-        self.seen = landmarks.points.astype(float)
-        rows = head.landmarks
-        if landmarks.iris is not None:
-            self.seen = np.concatenate([self.seen, landmarks.iris.reshape(-1, 2)])
-            rows = np.concatenate([rows, head.iris.ravel()])
-        self.rest = head.vertices[rows].astype(float)
-        self.modes = np.concatenate([head.identity[:, rows], head.deltas[:, rows]]).astype(float)  # (K + 52, n, 3)
-        self.people = len(head.identity)
-        self.width, self.height = width, height
+        self.head = load_head()
+        self.people = len(self.head.identity)
+        self.size = width, height
         self.center = np.array([width, height]) / 2
-        self.coefficients = np.zeros(len(self.modes))
-        self.turn = _FACING
-        eyes_m = _eye_distance_m(head)
-        focal = _PRIOR.focal * max(width, height)
-        depth = focal * eyes_m / self.unit
-        middle = (self.seen[36:48].mean(axis=0) - self.center) / focal * depth
-        self.place = np.array([*middle, depth]) - self.turn @ self.rest[36:48].mean(axis=0)
-        self.focal = focal
-        self.prior_rows, self.prior_weights = _prior_rows(self.people)
-        eyes_vector = self.seen[42:48].mean(axis=0) - self.seen[36:42].mean(axis=0)
-        roll = np.arctan2(eyes_vector[1], eyes_vector[0])
-        self.turn = Rotation.from_rotvec([0, 0, roll]).as_matrix() @ self.turn
-        self.place = np.array([*middle, depth]) - self.turn @ self.rest[36:48].mean(axis=0)
+        self.unit = landmarks.eye_distance
+        self.rows = self.head.landmarks  # of the vertices seen at the landmarks
+        self.seen = landmarks.points.astype(float)
+        if landmarks.iris is not None:
+            self.rows = np.concatenate([self.rows, self.head.iris.ravel()])
+            self.seen = np.concatenate([self.seen, landmarks.iris.reshape(-1, 2).astype(float)])
+        self.axes = _axes(self.seen)
+        self.weights = _weights()[: len(self.seen)] / self.unit
+        self.prior = _prior(self.people)
+        self.outline = _outline_candidates(self.head)
+        self.normals = _normals(self.head, self.head.landmarks[:17])
+
+        eyes = self.head.vertices[self.head.landmarks[36:48]].reshape(2, 6, 3).mean(axis=1)
+        right, left = self.seen[36:42].mean(axis=0), self.seen[42:48].mean(axis=0)
+        roll = np.arctan2(*(left - right)[::-1])
+        self.coefficients = np.zeros(self.people + len(ARKIT_NAMES))
+        self.focal = _FOCAL * max(width, height)
+        self.turn = Rotation.from_rotvec([0, 0, roll]).as_matrix() @ _FACING
+        depth = self.focal * np.linalg.norm(eyes[1] - eyes[0]) / self.unit
+        middle = ((right + left) / 2 - self.center) / self.focal * depth
+        self.place = np.array([*middle, depth]) - self.turn @ eyes.mean(axis=0)
 
     def solve(self) -> HeadFit:
-        for _ in range(_STEPS):
+        for step in range(_STEPS):
+            if step < _OUTLINE_STEPS:
+                self._find_outline()
             if self._step() < _CONVERGED:
                 break
-        missing, _ = self._missing()
+        across, along = self._missing(self._camera_points(self.rows)).T
+        along = np.where(self.weights[:, 1] >= 1 / _OWN_PLACE_ERROR / self.unit, along, 0.0)
         return HeadFit(
             identity=self.coefficients[: self.people].astype(np.float32),
             expression=self.coefficients[self.people :].astype(np.float32),
             rotation=self.turn.astype(np.float32),
             translation=self.place.astype(np.float32),
             focal_px=float(self.focal),
-            width=self.width,
-            height=self.height,
-            residual_percent=float(100 * np.sqrt((missing**2).sum(axis=-1).mean()) / self.unit),
+            width=self.size[0],
+            height=self.size[1],
+            residual_percent=float(100 * np.sqrt((across**2 + along**2).mean()) / self.unit),
         )
-
-    def _camera_points(self) -> tuple[Doubles, Doubles]:
-        """Landmarks (n, 3) turned only, and seen by the camera."""
-        turned = (self.rest + np.tensordot(self.coefficients, self.modes, axes=1)) @ self.turn.T
-        return turned, turned + self.place
-
-    def _missing(self) -> tuple[Doubles, Doubles]:
-        """From the model to the picture (n, 2) in pixels along the axes of each landmark's contour, and those axes."""
-        _, (x, y, z) = None, self._camera_points()[1].T
-        pixels = self.focal * np.stack([x, y], axis=-1) / z[:, None] + self.center
-        axes = _axes(pixels)
-        missing = np.einsum("nab,nb->na", axes, self.seen - pixels)
-        return missing, axes
 
     def _step(self) -> float:
-        turned, points = self._camera_points()
-        x, y, z = points.T
-        scale = self.focal / z
-        zero = np.zeros_like(x)
-        by_point = np.stack([[scale, zero, -scale * x / z], [zero, scale, -scale * y / z]]).transpose(2, 0, 1)
-        moved = np.concatenate(
-            [
-                self.modes @ self.turn.T,
-                np.cross(np.eye(3)[:, None], turned[None]),
-                np.broadcast_to(np.eye(3)[:, None], (3, *turned.shape)),
-            ]
-        )
-        slopes = np.einsum("nij,knj->nik", by_point, moved)
-        slopes[:, :, -1] *= self.place[2]
-        by_focal = np.stack([scale * x, scale * y], axis=-1)
-        slopes = np.concatenate([slopes, by_focal[:, :, None]], axis=2)  # (n, 2, unknowns)
-        missing, axes = self._missing()
-        weights = _WEIGHTS[: len(self.seen)] / self.unit
-        A = (weights[:, :, None] * (axes @ slopes)).reshape(-1, slopes.shape[2])
-        b = (weights * missing).ravel()
-
-        now = np.concatenate(
-            [self.coefficients, np.zeros(3), self.place[:2], [np.log(self.place[2]), np.log(self.focal)]]
-        )
+        """Takes one step to the most probable unknowns of the linearized camera; returns its largest change."""
+        slopes, missing = self._slopes()
+        at_pose = [0.0, 0.0, 0.0, *self.place[:2], np.log(self.place[2]), np.log(self.focal)]
+        now = np.concatenate([self.coefficients, at_pose])
         mean = np.zeros_like(now)
-        mean[-2:] = np.log([_PRIOR.distance_m, _PRIOR.focal * max(self.width, self.height)])
-        A = np.concatenate([A, self.prior_rows])
-        b = np.concatenate([b, self.prior_rows @ (mean - now)])
-        low = np.full(len(now), -np.inf)
-        high = np.full(len(now), np.inf)
-        shapes = slice(self.people, len(self.coefficients))
-        low[shapes] = -now[shapes] - 1e-9
-        high[shapes] = 1.0 - now[shapes] + 1e-9
-        low[-7:-4], high[-7:-4] = -0.3, 0.3
-        low[-2:], high[-2:] = -0.5, 0.5
-        step = lsq_linear(A, b, (low, high), tol=1e-10).x
-        self.coefficients = self.coefficients + step[: len(self.coefficients)]
-        self.coefficients[shapes] = np.clip(self.coefficients[shapes], 0.0, 1.0)
+        mean[self.people : -7] = _SHAPE_MEAN
+        mean[-2:] = np.log([_DISTANCE_M, _FOCAL * max(self.size)])
+        A = np.concatenate([(self.weights[..., None] * (self.axes @ slopes)).reshape(-1, len(now)), self.prior])
+        b = np.concatenate([(self.weights * missing).ravel(), self.prior @ (mean - now)])
+        low, high = np.full_like(now, -np.inf), np.full_like(now, np.inf)
+        low[self.people : -7], high[self.people : -7] = (
+            -self.coefficients[self.people :],
+            1 - self.coefficients[self.people :],
+        )
+        low[-7:-4], high[-7:-4] = -_LARGEST_TURN, _LARGEST_TURN
+        low[-2:], high[-2:] = -_LARGEST_GROWTH, _LARGEST_GROWTH
+        step = _bounded_least_squares(A, b, low, high)
+        self.coefficients = self.coefficients + step[:-7]
         self.turn = Rotation.from_rotvec(step[-7:-4]).as_matrix() @ self.turn
         self.place = np.array([*(self.place[:2] + step[-4:-2]), self.place[2] * np.exp(step[-2])])
         self.focal *= np.exp(step[-1])
         return float(np.abs(step).max())
 
+    def _find_outline(self) -> None:
+        """Puts each landmark of the jaw line on its vertex, or on the outline of the face where that is hidden."""
+        hidden = ((self.normals @ self.turn.T) * self._camera_points(self.head.landmarks[:17])).sum(axis=1) > 0
+        self.rows = self.rows.copy()
+        self.rows[:17] = self.head.landmarks[:17]
+        for row in np.flatnonzero(hidden):
+            candidates = self.outline[row]
+            pixels = self._pixels(self._camera_points(candidates))
+            self.rows[row] = candidates[np.argmax(pixels @ self.axes[row, 0])]
 
-def _prior_rows(people: int) -> tuple[Doubles, Doubles]:
-    """Rows over all unknowns, each divided by its standard deviation."""
-    unknowns = people + len(ARKIT_NAMES) + 7
-    own = np.eye(unknowns)
-    own[people : people + 52] /= _PRIOR.shape
-    own[-7:-2] *= 0.0
-    own[-2] /= _PRIOR.log_distance
-    own[-1] /= _PRIOR.log_focal
-    pairs = []
-    for i, name in enumerate(ARKIT_NAMES):
-        if name.endswith("Left") and not name.startswith(("eyeLook", "jaw")) and name != "mouthLeft":
-            row = np.zeros(unknowns)
-            row[people + i], row[people + ARKIT_NAMES.index(name[:-4] + "Right")] = 1, -1
-            pairs.append(row / _PRIOR.sides)
-    rows = np.concatenate([own, pairs])
-    return rows[np.abs(rows).sum(axis=1) > 0], np.ones(1)
-
-
-def _eye_distance_m(head: HeadModel) -> float:
-    eyes = head.vertices[head.landmarks[36:48]].reshape(2, 6, 3).mean(axis=1)
-    return float(np.linalg.norm(eyes[1] - eyes[0]))
-
-
-def _axes(pixels: Doubles) -> Doubles:
-    """Unit vectors (n, 2, 2) across and along the contours through projected landmarks (n, 2)."""
-    along = np.zeros_like(pixels)
-    along[:, 0] = 1.0
-    for group in _GROUPS:
-        line = pixels[list(group.rows)]
-        along[list(group.rows)] = (
-            np.roll(line, -1, axis=0) - np.roll(line, 1, axis=0) if group.closed else np.gradient(line, axis=0)
+    def _slopes(self) -> tuple[Doubles, Doubles]:
+        """Derivatives (n, 2, unknowns) of the landmarks' pixels, and what is missing (n, 2) across and along."""
+        points = self._camera_points(self.rows)
+        x, y, z = points.T
+        scale, none = self.focal / z, np.zeros_like(z)
+        by_point = np.stack([[scale, none, -scale * x / z], [none, scale, -scale * y / z]]).transpose(2, 0, 1)
+        moves = np.concatenate(
+            [
+                self.head.identity[:, self.rows] @ self.turn.T,
+                self.head.deltas[:, self.rows] @ self.turn.T,
+                np.cross(np.eye(3)[:, None], (points - self.place)[None]),
+                np.broadcast_to((np.eye(3) * (1, 1, self.place[2]))[:, None], (3, *points.shape)),
+            ]
         )
-    along /= np.linalg.norm(along, axis=1, keepdims=True)
-    across = np.stack([-along[:, 1], along[:, 0]], axis=-1)
-    return np.stack([across, along], axis=1)
+        slopes = by_point @ moves.transpose(1, 2, 0)
+        by_focal = (self._pixels(points) - self.center)[..., None]
+        return np.concatenate([slopes, by_focal], axis=2), self._missing(points)
+
+    def _camera_points(self, rows: NDArray[np.integer]) -> Doubles:
+        """Chosen vertices (n, 3) as the camera sees them."""
+        coefficients = self.coefficients.astype(np.float32)
+        identity, expression = coefficients[: self.people], coefficients[self.people :]
+        points = self.head.displaced(expression[None], rows, identity)[0]
+        return points @ self.turn.T + self.place
+
+    def _pixels(self, points: Doubles) -> Doubles:
+        return self.focal * points[:, :2] / points[:, 2:] + self.center
+
+    def _missing(self, points: Doubles) -> Doubles:
+        """From the model to the landmarks (n, 2), across and along their contours, in pixels."""
+        return (self.axes @ (self.seen - self._pixels(points))[..., None])[..., 0]
+
+
+def _bounded_least_squares(A: Doubles, b: Doubles, low: Doubles, high: Doubles) -> Doubles:
+    """Minimizes |A x - b| for low <= x <= high, by block pivoting on the set of unknowns held at a bound."""
+    normal, right = A.T @ A, A.T @ b
+    held = np.zeros(len(right), int)  # -1 at the lower bound, 1 at the upper
+    x = np.zeros_like(right)
+    for _ in range(50):
+        free = held == 0
+        x[~free] = np.where(held < 0, low, high)[~free]
+        x[free] = np.linalg.solve(normal[np.ix_(free, free)], right[free] - normal[np.ix_(free, ~free)] @ x[~free])
+        pull = right - normal @ x
+        new = np.where(free, (x > high).astype(int) - (x < low), np.where(held * pull > 0, held, 0))
+        if (new == held).all():
+            break
+        held = new
+    return np.clip(x, low, high)
+
+
+def _prior(people: int) -> Doubles:
+    """Rows over all unknowns that say what is expected, each divided by its standard deviation."""
+    spread = [1.0] * people + [_RARE_SHAPES.get(name, _SHAPE_SPREAD) for name in ARKIT_NAMES]
+    spread += [np.inf] * 5 + [_LOG_DISTANCE_SPREAD, _LOG_FOCAL_SPREAD]
+    rows = [np.diag(1 / np.array(spread))]
+    for i, name in enumerate(ARKIT_NAMES):
+        other = name.removesuffix("Left") + "Right"
+        if name.endswith("Left") and not name.startswith(("eyeLook", "jaw", "mouthLeft")):
+            row = np.zeros((1, len(spread)))
+            row[0, [people + i, people + ARKIT_NAMES.index(other)]] = 1 / _UNEVEN, -1 / _UNEVEN
+            rows.append(row)
+    return np.concatenate(rows)
+
+
+def _outline_candidates(head: HeadModel) -> list[NDArray[np.intp]]:
+    """For each landmark of the jaw line, vertices of the face where its outline may be seen."""
+    skin = head.vertices_of("skin")
+    out = []
+    for row in head.landmarks[:17]:
+        away = head.vertices[skin] - head.vertices[row]
+        near = (np.abs(away[:, 1]) < _OUTLINE_REACH_M) & (away[:, 2] > -_OUTLINE_BEHIND_M)
+        out.append(skin[near & (head.vertices[skin, 0] * head.vertices[row, 0] >= 0)])
+    return out
+
+
+def _normals(head: HeadModel, rows: NDArray[np.integer]) -> Doubles:
+    """Outward normals (n, 3), of any length, of chosen vertices of the skin at rest."""
+    quads = head.faces_of("skin")
+    corners = head.vertices[quads].astype(float)
+    facing = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    return np.array([facing[(quads == row).any(axis=1)].sum(axis=0) for row in rows])
+
+
+def _axes(seen: Doubles) -> Doubles:
+    """Unit vectors (n, 2, 2) across and along the contours through landmarks (n, 2); across the jaw line is outward."""
+    along = np.tile([1.0, 0.0], (len(seen), 1))
+    for contour in _CONTOURS:
+        line = seen[contour.rows]
+        ends = (np.roll(line, 1, axis=0), np.roll(line, -1, axis=0))
+        along[contour.rows] = ends[1] - ends[0] if contour.closed else np.gradient(line, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    return np.stack([along @ [[0, 1], [-1, 0]], along], axis=1)
 
 
 def _weights() -> Doubles:
-    """Inverse expected errors (78, 2) across and along."""
+    """Inverse expected errors (78, 2) across and along the contours, in distances of the eyes."""
     weights = np.full((78, 2), 1 / _IRIS_ERROR)
-    for group in _GROUPS:
-        for row in group.rows:
-            weights[row] = 1 / group.across, 1 / (group.across if row in _OWN_PLACE else group.along)
+    for contour in _CONTOURS:
+        weights[contour.rows] = 1 / contour.across, 1 / contour.along
+    weights[list(_BY_THE_EARS), 0] = 1 / _BY_THE_EARS_ERROR
+    weights[list(_OWN_PLACES), 1] = 1 / _OWN_PLACE_ERROR
     return weights
-
-
-_WEIGHTS: Final = _weights()

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from ..errors import PortraitError
 from ..motion.atomic import written_whole
 
-__all__ = ["Landmarks", "find_landmarks"]
+__all__ = ["Landmarks", "check_turn", "find_landmarks"]
 
 Floats = NDArray[np.float32]
 
 SMALLEST_FACE_PX: Final = 64
 """From the chin to the brows; below, lips and lids are a few pixels."""
+LARGEST_YAW_DEG: Final = 50.0
+"""Further round, half of the face is hidden."""
 _CONFIDENCE: Final = 0.5
 _MARGIN: Final = 0.6
 """Added around a detected face, in its widths, so that chin and forehead are in the crop."""
@@ -30,7 +32,8 @@ _MESH_POINTS: Final[tuple[tuple[int, ...], ...]] = (
     (127,), (234,), (93,), (132, 58), (172,), (150,), (149,), (176, 148), (152,),
     (377, 400), (378,), (379,), (397,), (361, 288), (323,), (454,), (356,),
     # brows, right then left: halfway between their upper and lower edges
-    (70, 46), (63, 53), (105, 52), (66, 65), (107, 55), (336, 285), (296, 295), (334, 282), (293, 283), (300, 276),
+    (70, 46), (63, 53), (105, 52), (66, 65, 107, 55), (107, 55),
+    (336, 285), (336, 285, 296, 295), (334, 282), (293, 283), (300, 276),
     # bridge of the nose down to its tip; under the nostrils
     (168,), (197,), (195,), (4,), (240,), (97,), (2,), (326,), (460,),
     # right eye, left eye
@@ -40,6 +43,8 @@ _MESH_POINTS: Final[tuple[tuple[int, ...], ...]] = (
     (78,), (81,), (13,), (311,), (308,), (402,), (14,), (178,),
 )  # fmt: skip
 """Points of MediaPipe's face mesh whose mean lies at each iBUG landmark."""
+_MESH_EYE_CORNERS: Final = (33, 263)
+"""Outer corners, right and left."""
 _MESH_IRIS: Final = ((473, 474, 475, 476, 477), (468, 469, 470, 471, 472))
 """Left, right: center, then the rim towards +x, up, -x, down."""
 
@@ -56,6 +61,17 @@ class Landmarks:
         """Distance between the middles of the eyes, in pixels."""
         right, left = self.points[36:42].mean(axis=0), self.points[42:48].mean(axis=0)
         return float(np.linalg.norm(left - right))
+
+    def check(self) -> None:
+        """Raises PortraitError for landmarks that are no face, and for a face too small to see lips and lids."""
+        if not self.eye_distance > 0:
+            raise PortraitError("The landmarks of the two eyes lie on each other. Place the landmarks again.")
+        height = float(np.linalg.norm(self.points[8] - self.points[17:27].mean(axis=0)))
+        if height < SMALLEST_FACE_PX:
+            raise PortraitError(
+                f"The face is {height:.0f} pixels high from chin to brows; at least {SMALLEST_FACE_PX} are needed. "
+                "Use a larger picture, or enlarge this one."
+            )
 
     def save(self, path: Path) -> None:
         """Writes JSON that an artist can read and correct. Raises ClipError where the file cannot be written."""
@@ -85,6 +101,15 @@ def _rounded(points: Floats) -> list[Any]:
     return np.round(points.astype(float), 2).tolist()
 
 
+def check_turn(yaw_deg: float) -> None:
+    """Raises PortraitError for a head turned too far."""
+    if abs(yaw_deg) > LARGEST_YAW_DEG:
+        raise PortraitError(
+            f"The face is turned {abs(yaw_deg):.0f} degrees away from the camera; at most {LARGEST_YAW_DEG:.0f} work. "
+            "Use a picture seen more from the front."
+        )
+
+
 def find_landmarks(picture: Floats) -> Landmarks:
     """The landmarks of the one face in a picture (H, W, 3).
 
@@ -92,7 +117,7 @@ def find_landmarks(picture: Floats) -> Landmarks:
     too far for the head model.
     """
     try:
-        import mediapipe
+        import mediapipe  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise PortraitError(
             "MediaPipe, which finds the face, is not installed: install it, or give a file of landmarks placed by hand."
@@ -105,11 +130,14 @@ def find_landmarks(picture: Floats) -> Landmarks:
         found = finder.process(crop).multi_face_landmarks
     if not found:
         raise _no_face()
-    size = (right - left, bottom - top)
-    mesh = np.array([(p.x, p.y) for p in found[0].landmark]) * size + (left, top)
+    width, height = right - left, bottom - top  # depth comes in widths too
+    mesh = np.array([(p.x, p.y, p.z) for p in found[0].landmark]) * (width, height, width) + (left, top, 0)
+    across = mesh[_MESH_EYE_CORNERS[1]] - mesh[_MESH_EYE_CORNERS[0]]
+    check_turn(float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1])))))
+    mesh = mesh[:, :2]
     points = np.array([mesh[list(members)].mean(axis=0) for members in _MESH_POINTS], np.float32)
     landmarks = Landmarks(points, mesh[np.array(_MESH_IRIS)].astype(np.float32))
-    _check(landmarks)
+    landmarks.check()
     return landmarks
 
 
@@ -135,16 +163,6 @@ def _face_box(pixels: NDArray[np.uint8], detection: Any) -> tuple[int, int, int,
         min(width, int(x + w + margin)),
         min(height, int(y + h + margin)),
     )
-
-
-def _check(landmarks: Landmarks) -> None:
-    """Raises PortraitError for a face too small for the mesh."""
-    size = float(np.linalg.norm(landmarks.points[8] - landmarks.points[17:27].mean(axis=0)))
-    if size < SMALLEST_FACE_PX:
-        raise PortraitError(
-            f"The face is {size:.0f} pixels high from chin to brows; at least {SMALLEST_FACE_PX} are needed. "
-            "Use a larger picture, or enlarge this one."
-        )
 
 
 def _no_face() -> PortraitError:

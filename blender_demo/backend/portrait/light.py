@@ -13,7 +13,7 @@ from .texture import FaceTexture, polygon_distance, sampled, skin_texels
 
 __all__ = ["estimate_light", "eye_colors", "from_srgb", "to_srgb"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 _CHEEKS: Final = ((0.35, 0.65), (0.50, 0.64))
 """Box in u and v over cheeks and nose, where there is neither hair nor beard on most faces."""
@@ -73,10 +73,7 @@ def estimate_light(texture: FaceTexture) -> Floats:
 def eye_colors(picture: Floats, fit: HeadFit, landmarks: Landmarks, light: Floats) -> tuple[Floats, Floats]:
     """sRGB colors (3,) of the iris and of the white of the eyes, as they show in the picture between the lids."""
     head = load_head()
-    if landmarks.iris is None:
-        iris = fit.project(fit.vertices()[head.iris])
-    else:
-        iris = landmarks.iris
+    iris = fit.project(fit.vertices()[head.iris]) if landmarks.iris is None else landmarks.iris
     rings, whites = [], []
     for (center, *rim), lids in zip(iris, _LIDS, strict=True):
         radius = np.linalg.norm(rim - center, axis=1).mean()

@@ -9,18 +9,25 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, uniform_filter, zoom
+from scipy.ndimage import (
+    binary_fill_holes,
+    distance_transform_edt,
+    gaussian_filter,
+    maximum_filter,
+    minimum_filter,
+    zoom,
+)
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import cg
 
 from ..head.head_model import load_head
-from .fill import diffuse, smoothstep
+from .fill import box_mean, diffuse, smoothstep
 from .fit import HeadFit
 from .texture import depth_map, sampled, triangles_of
 
 __all__ = ["Person", "complete_plate", "find_person"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 _HEAD_WIDTH_M: Final = 0.17
 _CHIN: Final = 8
@@ -36,15 +43,24 @@ _UNSURE: Final = 0.05
 """How far from the model's outline the person probably ends, and how fast that becomes unlikely."""
 _SURE_INSIDE: Final = -0.12
 _SURE_OUTSIDE: Final = 0.65
+_AROUND: Final = (0.5, 0.8)
+"""From where on colors are at first taken for background: nearer, they may be of hair that the model does not have."""
+_PLACE: Final = 2.5
+_COLOR: Final = 5.0
+"""Largest logarithms of odds from place and from color: a color that is only found outside outweighs the place."""
 _BINS: Final = 20
 _ROUNDS: Final = 3
-_FOLLOWS: Final = (0.08, 0.95)
-"""From how far below the chin what is there follows the head less, and where it stays."""
-_SPARE: Final = 0.03
+_WINDOW: Final = 5
+"""Pixels of the working picture over which the edge is redrawn."""
+_FOLLOWS: Final = (0.95, 0.08)
+"""How far below the jaw what is there stays where it is, and from where on up it fully follows the head."""
+_SPARE: Final = 0.04
 """What is filled beyond the cut-out, as the blur of its edge is not background either."""
 
-_DETAIL: Final = (0.35, 0.15)
+_DETAIL: Final = (0.2, 0.06)
 """How far behind the edge the background has detail; further in it is never seen, and mirrored things would show."""
+_STRONGEST: Final = 6.0
+"""Mirrored detail in medians of the picture's own: strands of hair and edges are not to come twice."""
 _SMOOTH: Final = 0.03
 
 
@@ -73,18 +89,13 @@ def find_person(picture: Floats, fit: HeadFit) -> Person:
     crop = (slice(low[1], high[1]), slice(low[0], high[0]))
 
     scale = min(1.0, _WORKING_SIDE / (high - low).max())
-    small = zoom(picture[crop], (scale, scale, 1), order=1, grid_mode=True, mode="nearest")
-    height, width = small.shape[:2]
-    outside = _outside(fit, vertices, low, scale, height, width) / (head_px * scale)
-    rows, columns = (np.mgrid[:height, :width] + 0.5) / scale
-    below = _below_jaw(fit, vertices, np.stack([columns, rows], axis=-1) + low, head_px)
-    alpha = _segmented(small, outside, below)
-
-    whole = np.zeros(picture.shape[:2], np.float32)
-    whole[crop] = _redrawn(alpha, small, picture[crop])
-    rows, columns = np.mgrid[: fit.height, : fit.width] + 0.5
-    below = _below_jaw(fit, vertices, np.stack([columns, rows], axis=-1), head_px)
-    return Person(whole, smoothstep(_FOLLOWS[1], _FOLLOWS[0], below), float(head_px))
+    small = np.asarray(zoom(picture[crop], (scale, scale, 1), order=1, grid_mode=True, mode="nearest"))
+    outside = _outside(fit, vertices, low, scale, small.shape[:2]) / (head_px * scale)
+    below = _below_jaw(fit, vertices, _centers(small.shape[:2]) / scale + low, head_px)
+    alpha = np.zeros(picture.shape[:2], np.float32)
+    alpha[crop] = _redrawn(_segmented(small, outside, below), small, picture[crop])
+    below = _below_jaw(fit, vertices, _centers(picture.shape[:2]), head_px)
+    return Person(alpha, smoothstep(*_FOLLOWS, below), float(head_px))
 
 
 def complete_plate(picture: Floats, person: Person) -> Floats:
@@ -93,39 +104,52 @@ def complete_plate(picture: Floats, person: Person) -> Floats:
     A smooth membrane from the background around, and on it the detail of the background mirrored at the cut-out's edge.
     """
     spare = _SPARE * person.head_px + 1
-    known = distance_transform_edt(person.alpha < 0.05) > spare
+    known = _distance(person.alpha < 0.05) > spare
     if not known.any():
         return picture
     blur = (_SMOOTH * person.head_px, _SMOOTH * person.head_px, 0)
     weight = gaussian_filter(known[..., None].astype(np.float32), blur)
     smooth = gaussian_filter(picture * known[..., None], blur) / weight.clip(1e-6)
-    inward, nearest = distance_transform_edt(~known, return_indices=True)
+    nearest = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
     row, column = 2 * nearest - np.indices(known.shape)
     height, width = known.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    detail = np.where(known[..., None], picture - smooth, 0)[row.clip(0, height - 1), column.clip(0, width - 1)]
-    detail *= (inside * smoothstep(*_DETAIL, (inward / person.head_px).astype(np.float32)))[..., None]
+    detail = np.where(known[..., None], picture - smooth, 0)
+    most = _STRONGEST * np.median(np.abs(detail[known]))
+    detail = detail.clip(-most, most)[row.clip(0, height - 1), column.clip(0, width - 1)]
+    detail *= (inside * smoothstep(*_DETAIL, _distance(~known) / person.head_px))[..., None]
     filled = np.where(known[..., None], picture, (diffuse(smooth, known) + detail).clip(0, 1))
     hidden = smoothstep(0.97, 1.0, person.follows)[..., None]
     return (hidden * filled + (1 - hidden) * picture).astype(np.float32)
 
 
-def _outside(fit: HeadFit, vertices: Floats, low: NDArray, scale: float, height: int, width: int) -> Floats:
-    """Pixels from the outline of the model in the working picture, negative inside (height, width)."""
+def _outside(fit: HeadFit, vertices: Floats, low: NDArray, scale: float, shape: tuple[int, ...]) -> Floats:
+    """Pixels from the outline of the model in the working picture, negative inside, of that shape."""
     head = load_head()
-    drawn = np.zeros((height, width), bool)
-    meshes = ((vertices, head.quads), (head.hair_vertices, head.hair_quads), (head.clothes_vertices, head.clothes_quads))
-    for points, quads in meshes:
+    drawn = np.zeros(shape, bool)
+    hair, clothes = (head.hair_vertices, head.hair_quads), (head.clothes_vertices, head.clothes_quads)
+    for points, quads in ((vertices, head.quads), hair, clothes):
         corners = np.concatenate([(fit.project(points) - low) * scale, fit.camera_points(points)[:, 2:]], axis=1)
-        drawn |= np.isfinite(depth_map(corners.astype(np.float32)[triangles_of(quads)], height, width))
-    drawn = binary_fill_holes(drawn)
-    return (distance_transform_edt(~drawn) - distance_transform_edt(drawn)).astype(np.float32)
+        drawn |= np.isfinite(depth_map(corners[triangles_of(quads)], *shape))
+    drawn = np.asarray(binary_fill_holes(drawn))
+    return _distance(~drawn) - _distance(drawn)
+
+
+def _distance(there: NDArray[np.bool_]) -> Floats:
+    """Pixels (H, W) to the nearest that is not `there`."""
+    return np.asarray(distance_transform_edt(there), np.float32)
+
+
+def _centers(shape: tuple[int, ...]) -> Floats:
+    """Pixel coordinates (H, W, 2) of the centers of all pixels."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32) + 0.5
+    return np.stack([columns, rows], axis=-1)
 
 
 def _below_jaw(fit: HeadFit, vertices: Floats, pixels: Floats, head_px: float) -> Floats:
     """How far below the jaw and the lobes of the ears pixels (H, W, 2) lie (H, W); negative above."""
     chin = vertices[load_head().landmarks[_CHIN]]
-    at, above = fit.project(np.stack([chin, chin + [0, 0.05, 0]]))
+    at, above = fit.project(chin + np.array([[0, 0, 0], [0, 0.05, 0]], np.float32))
     down = (at - above) / np.linalg.norm(at - above)
     off = (pixels - at) / head_px
     beside = np.abs(off @ [down[1], -down[0]])
@@ -138,21 +162,23 @@ def _segmented(picture: Floats, outside: Floats, below: Floats) -> Floats:
 
     Grady, Random Walks for Image Segmentation (2006), with priors; solved as one sparse linear system per round.
     """
-    place = ((_HAIR - outside) / _UNSURE).clip(-4, 4)
+    place = ((_HAIR - outside) / _UNSURE).clip(-_PLACE, _PLACE)
     sure_inside = (outside < _SURE_INSIDE) & (below < 0)
     sure_outside = (outside > _SURE_OUTSIDE) & (below < 0)
     smoothness = _edge_laplacian(picture)
     bins = tuple((picture * (_BINS - 1e-3)).astype(int).reshape(-1, 3).T)
-    alpha = 1 / (1 + np.exp(-place))
+    inner, outer = (outside < 0).astype(np.float32), smoothstep(*_AROUND, outside)
     for _ in range(_ROUNDS):
-        odds = place + (_log_density(bins, alpha) - _log_density(bins, 1 - alpha)).reshape(place.shape).clip(-3, 3)
+        color = (_log_density(bins, inner) - _log_density(bins, outer)).reshape(place.shape)
+        odds = place + color.clip(-_COLOR, _COLOR)
         likely = 1 / (1 + np.exp(-odds))
         likely[sure_inside], likely[sure_outside] = 1, 0
         trust = 0.01 + 0.1 * (2 * likely - 1) ** 2 + 10 * (sure_inside | sure_outside)
         system = smoothness + diags_array(trust.ravel())
         solution, _ = cg(system, (trust * likely).ravel(), x0=likely.ravel(), rtol=1e-3, maxiter=300)
-        alpha = smoothstep(0.15, 0.85, solution.reshape(place.shape))
-    return alpha.astype(np.float32)
+        inner = smoothstep(0.15, 0.85, solution.reshape(place.shape).astype(np.float32))
+        outer = 1 - inner
+    return inner
 
 
 def _edge_laplacian(picture: Floats):
@@ -164,7 +190,8 @@ def _edge_laplacian(picture: Floats):
     colors = picture.reshape(-1, 3)
     apart = ((colors[first] - colors[second]) ** 2).sum(1)
     link = np.exp(-apart / (4 * np.median(apart) + 2e-3)) + 1e-3
-    links = coo_array((np.r_[link, link], (np.r_[first, second], np.r_[second, first])), (index.size, index.size)).tocsr()
+    ends = np.concatenate([first, second]), np.concatenate([second, first])
+    links = coo_array((np.tile(link, 2), ends), (index.size, index.size)).tocsr()
     return diags_array(links.sum(axis=1)) - links
 
 
@@ -181,17 +208,16 @@ def _redrawn(alpha: Floats, small: Floats, picture: Floats) -> Floats:
 
     He, Sun and Tang, Guided Image Filtering (2013), equations 19 to 21, fitted at the working size.
     """
-    window = (5, 5)
-    mean = [uniform_filter(channel, window) for channel in (*np.moveaxis(small, -1, 0), alpha)]
+    mean = [box_mean(channel, _WINDOW) for channel in (*np.moveaxis(small, -1, 0), alpha)]
     color, level = np.stack(mean[:3], axis=-1), mean[3]
-    products = uniform_filter(small[..., :, None] * small[..., None, :], (*window, 1, 1))
+    products = box_mean(small[..., :, None] * small[..., None, :], _WINDOW)
     covariance = products - color[..., :, None] * color[..., None, :] + 1e-3 * np.eye(3, dtype=np.float32)
-    with_alpha = uniform_filter(small * alpha[..., None], (*window, 1)) - color * level[..., None]
+    with_alpha = box_mean(small * alpha[..., None], _WINDOW) - color * level[..., None]
     slope = np.linalg.solve(covariance, with_alpha[..., None])[..., 0]
     line = np.concatenate([slope, (level - (slope * color).sum(-1))[..., None]], axis=-1)
-    line = uniform_filter(line, (*window, 1))
-    height, width = picture.shape[:2]
-    rows, columns = np.mgrid[:height, :width] + 0.5
-    places = np.stack([columns * alpha.shape[1] / width, rows * alpha.shape[0] / height], axis=-1)
-    line = sampled(line, places, order=1)
-    return smoothstep(0.2, 0.95, (line[..., :3] * picture).sum(-1) + line[..., 3]).astype(np.float32)
+    line = box_mean(line, _WINDOW)
+    places = _centers(picture.shape[:2]) * (np.array(alpha.shape) / picture.shape[:2])[::-1]
+    line = np.concatenate([line, *(f(alpha, _WINDOW)[..., None] for f in (minimum_filter, maximum_filter))], axis=-1)
+    at = sampled(line, places, order=1)
+    low, high = at[..., 4], at[..., 5]
+    return smoothstep(0.2, 0.95, ((at[..., :3] * picture).sum(-1) + at[..., 3]).clip(low, high)).astype(np.float32)

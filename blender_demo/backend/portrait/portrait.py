@@ -76,7 +76,7 @@ class Portrait:
                 plain = {name.removeprefix(_FIT): v if v.ndim else v.item() for name, v in fitted.items()}
                 return cls(fit=HeadFit(**plain), **arrays)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise PortraitError(f"{path} is not a portrait, or it is damaged. Make it from the picture again.") from error
+            raise PortraitError(f"{path} is no portrait, or it is damaged. Make it from the picture again.") from error
         raise PortraitError(
             f"{path} was written by a newer version of this add-on (portrait format {version}). Update the add-on."
         )
@@ -129,5 +129,5 @@ def whole_picture(picture: NDArray) -> tuple[Floats, float]:
     scale = min(1.0, LARGEST_SIDE_PX / max(color.shape[:2]))
     if scale < 1:
         color = gaussian_filter(color, (0.4 / scale, 0.4 / scale, 0))
-        color = zoom(color, (scale, scale, 1), order=1, grid_mode=True, mode="nearest").clip(0, 1)
+        color = np.asarray(zoom(color, (scale, scale, 1), order=1, grid_mode=True, mode="nearest")).clip(0, 1)
     return color, scale

@@ -7,11 +7,12 @@ v = 1 - (row + 0.5) / S. Left and right edge meet at the back of the head; u abo
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import grey_erosion, map_coordinates
+from scipy.spatial import KDTree
 
 from ..head.head_model import HeadModel, load_head
 from .fill import diffuse, smoothstep
@@ -20,8 +21,8 @@ from .landmarks import Landmarks
 
 __all__ = ["FaceTexture", "cover", "depth_map", "lay_on_head", "sampled", "texture_size"]
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
 
 _TEXELS_PER_PIXEL: Final = 2.0
 """Texels for each pixel of the picture, so that drawing from the texture loses nothing visible."""
@@ -30,6 +31,8 @@ _FACING: Final = (0.25, 0.5)
 """Cosine to the line of sight below which a texel is not taken from the picture, and above which it counts fully."""
 _PERSON: Final = (0.6, 1.0)
 """Share of the person in a pixel below which it is background, and from which it counts fully."""
+_PERSON_RIM: Final = 0.02
+"""What blurs over the outline of the person, in distances between the eyes."""
 _BEHIND_M: Final = 0.004
 """How far behind the nearest surface a texel is hidden; less would hide what lies between two pixels of a slope."""
 _DEPTH_SCALE: Final = 2
@@ -42,11 +45,11 @@ _RIM: Final = 0.012
 
 @dataclass(frozen=True)
 class FaceTexture:
-    """color (S, S, 3), complete; seen (S, S): how well the picture shows a texel, 0..1; normals (S, S, 3) head frame."""
+    """What lies on each texel of the head model's UVs."""
 
-    color: Floats
-    seen: Floats
-    normals: Floats
+    color: Floats  # (S, S, 3) complete
+    seen: Floats  # (S, S) how well the picture shows it, 0..1
+    normals: Floats  # (S, S, 3) head frame, zero where there is no skin
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def lay_on_head(picture: Floats, fit: HeadFit, landmarks: Landmarks, person: Flo
     )
     pixels = fit.project(positions).astype(np.float32)
     seen = _facing(fit, positions, directions) * _unhidden(fit, head, vertices, positions, pixels)
-    seen *= _on_skin(pixels, landmarks) * smoothstep(*_PERSON, sampled(person[..., None], pixels, order=1)[:, 0])
+    inner = grey_erosion(person, 2 * round(_PERSON_RIM * landmarks.eye_distance) + 3)
+    seen *= _on_skin(pixels, fit, landmarks) * smoothstep(*_PERSON, sampled(inner[..., None], pixels, order=1)[:, 0])
     seen *= ((pixels > 0.5) & (pixels < np.array([fit.width, fit.height]) - 0.5)).all(1)
 
     def spread(values: Floats) -> Floats:
@@ -141,14 +145,22 @@ def skin_texels(size: int) -> Texels:
     head = load_head()
     skin = head.material == head.materials.index("skin")
     uv = head.uv[skin].astype(np.float32)
-    places = triangles_of(np.stack([uv[..., 0], 1 - uv[..., 1]], axis=-1)) * size
+    places: Floats = triangles_of(np.stack([uv[..., 0], 1 - uv[..., 1]], axis=-1)) * np.float32(size)
     row, column, triangle, weights = cover(places, size, size + size // 2)
     return Texels(row, column % size, triangles_of(head.quads[skin])[triangle], weights)
 
 
-def triangles_of(quads: NDArray) -> NDArray:
+def triangles_of(quads: NDArray[Any]) -> NDArray[Any]:
     """(2 Q, 3, ...) of (Q, 4, ...)."""
     return np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
+
+
+def skin_border(head: HeadModel) -> Ints:
+    """Vertices (n,) at which the skin ends: the inner lips, the lid lines, and the bust below."""
+    quads = head.faces_of("skin")
+    edges = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
+    ends, count = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(ends[count == 1])
 
 
 def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
@@ -178,18 +190,19 @@ def _facing(fit: HeadFit, positions: Floats, normals: Floats) -> Floats:
 
 def _unhidden(fit: HeadFit, head: HeadModel, vertices: Floats, positions: Floats, pixels: Floats) -> NDArray[np.bool_]:
     corners = np.concatenate([fit.project(vertices) * _DEPTH_SCALE, fit.camera_points(vertices)[:, 2:]], axis=1)
-    nearest = depth_map(
-        corners.astype(np.float32)[triangles_of(head.faces_of("skin"))], *(_DEPTH_SCALE * n for n in (fit.height, fit.width))
-    )
+    triangles = triangles_of(head.faces_of("skin"))
+    nearest = depth_map(corners[triangles], _DEPTH_SCALE * fit.height, _DEPTH_SCALE * fit.width)
     column, row = (pixels * _DEPTH_SCALE).astype(np.int32).T
     inside = nearest[row.clip(0, nearest.shape[0] - 1), column.clip(0, nearest.shape[1] - 1)]
     return fit.camera_points(positions)[:, 2] < inside + _BEHIND_M
 
 
-def _on_skin(pixels: Floats, landmarks: Landmarks) -> Floats:
-    """1 outside lips and lids as the landmarks have them, 0 inside and on their rims (N,)."""
+def _on_skin(pixels: Floats, fit: HeadFit, landmarks: Landmarks) -> Floats:
+    """1 outside lips and lids, 0 inside and on their rims (N,), both as the landmarks and as the head have them."""
+    head = load_head()
     rim = max(0.5, _RIM * landmarks.eye_distance)
-    outside = np.ones(len(pixels), np.float32)
+    away, _ = KDTree(fit.project(fit.vertices()[skin_border(head)])).query(pixels, distance_upper_bound=2 * rim)
+    outside = smoothstep(rim / 2, 1.5 * rim, away.clip(0, 2 * rim).astype(np.float32))
     for hole in _HOLES:
         outside *= smoothstep(rim / 2, 1.5 * rim, polygon_distance(pixels, landmarks.points[hole], 2 * rim))
     return outside
