@@ -25,7 +25,7 @@ CALM = PortraitControls(lip=0.5, pose=0.1, eyes=0.5, expression=0.3)
 
 
 def head_and_shoulders() -> Portrait:
-    """The head model's mean before a gray wall, framed as portraits are: the face is a third of the picture's height."""
+    """The head model's mean, framed as portraits are, under a picture that is nothing but detail."""
     head = load_head()
     nobody, still = np.zeros(len(head.identity), np.float32), np.zeros(len(ARKIT_NAMES), np.float32)
     rotation, translation = np.diag([1.0, -1.0, -1.0]).astype(np.float32), np.array([0.0, 0.02, 0.9], np.float32)

@@ -28,6 +28,8 @@ _FOLLOWS: Final = (0.45, 0.95)
 _HEAD_M: Final = 0.17
 _FRAME: Final = 0.08
 """Width of the border in which the warp fades out, over the frame's shorter side."""
+_SPARE: Final = 0.15
+"""How far outside of the person the person may come, over the frame's shorter side."""
 _ROUNDS: Final = 3
 """Of the fixed-point iteration that inverts the warp; the warp changes little from node to node."""
 
@@ -35,8 +37,9 @@ _ROUNDS: Final = 3
 class Carry:
     """The warp of a picture with the head in it.
 
-    cutout: (1, 1, H, W), of the portrait in the frame's size. `matte`, of the same shape, is what of the picture is drawn
-    warped: the person, also where the cut-out falls off; it does so only where nothing moves any more.
+    cutout: (1, 1, H, W), of the portrait in the frame's size. `matte`, of the same shape, is what of the picture is
+    drawn warped: the person, also where the cut-out falls off; it does so only where nothing moves any more.
+    `window`: the rows and columns within which anything may move.
     """
 
     def __init__(self, fit: HeadFit, posed: PosedHead, cutout: Tensor) -> None:
@@ -45,6 +48,13 @@ class Carry:
         reach = int(_REACH * _HEAD_M * float(posed.focal[0]) / fit.translation[2])
         follows = F.max_pool2d(F.pad(cutout, (reach, reach, 0, reach)), (reach + 1, 2 * reach + 1), stride=1)
         self.matte = (cutout / follows.clamp(min=1e-3)) * _smoothstep(0.0, _FOLLOWS[0], follows)
+        spare = round(_SPARE * min(width, height))
+        there = torch.nonzero(self.matte[0, 0] > 0)
+        low, high = (there.amin(0), there.amax(0) + 1) if len(there) else (there.new_zeros(2), there.new_ones(2))
+        self.window = tuple(
+            slice(max(int(first) - spare, 0), min(int(last) + spare, size))
+            for first, last, size in zip(low, high, (height, width), strict=True)
+        )
         self.cell = max(4, round(min(width, height) / _NODES))
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         y, x = (torch.arange(count, device=posed.device) + 0.5 for count in (rows, columns))
@@ -71,7 +81,7 @@ class Carry:
         self.rest = torch.as_tensor(rest.weights, device=posed.device)
 
     def sources(self, part: Performance) -> Tensor:
-        """Where in the picture (B, height, width, 2) each pixel of the frames comes from, in pixels."""
+        """Where in the picture (B, h, w, 2) each pixel in the window of the frames comes from, in pixels."""
         weights = torch.as_tensor(part.weights, device=self.posed.device) - self.rest
         rest = self.points.flatten(0, 1)
         shaped = rest + (weights @ self.moves).view(len(part), -1, 3)
@@ -81,8 +91,9 @@ class Carry:
         back = shift
         for _ in range(_ROUNDS):  # the shift that leads here begins where it leads back to
             back = sampled(shift, (self.nodes - back.permute(0, 2, 3, 1)) / self.cell)
-        fine = F.interpolate(back, scale_factor=self.cell, mode="bilinear")[..., : self.height, : self.width]
-        y, x = (torch.arange(n, device=fine.device) + 0.5 for n in (self.height, self.width))
+        rows, columns = self.window
+        fine = F.interpolate(back, scale_factor=self.cell, mode="bilinear")[..., rows, columns]
+        y, x = (torch.arange(along.start, along.stop, device=fine.device) + 0.5 for along in self.window)
         return torch.stack([x - fine[:, 0], y[:, None] - fine[:, 1]], dim=-1)
 
 

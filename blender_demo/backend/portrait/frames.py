@@ -20,7 +20,7 @@ from ..head.head_model import load_head
 from ..motion.clip import MotionClip
 from ..motion.factors import ARKIT_NAMES
 from .carry import Carry, sampled
-from .performance import Performance, PortraitControls, at_rest, perform
+from .performance import NEUTRAL, Performance, PortraitControls, at_rest, perform
 from .portrait import Portrait
 from .rasterize import Raster, rasterize
 from .stage import PosedHead, triangles
@@ -41,7 +41,7 @@ _BEHIND_SKIN_M: Final = 0.0015
 _LIT_DEPTH_M: Final = 0.035
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
 _DARKEST: Final = 0.06
-_FLESH: Final = np.float32([0.85, 1.1, 1.2])
+_FLESH: Final = np.array([0.85, 1.1, 1.2], np.float32)
 """Powers of what is left of red, green and blue in the dark: light that lips and cheeks have scattered is red."""
 _LID_SHADOW: Final = 0.35
 """How much darker the upper lid makes the white of the eye below it."""
@@ -80,9 +80,9 @@ _LIDS_SHUT: Final = (0.85, 0.45)
 _UNFOLDED: Final = (1.4, 2.4)
 """Area of lid over that in the picture from which it shows skin that the picture hides, and fully."""
 _LIPS_MOVED: Final = (0.01, 0.08)
-"""Change of the lips' opening in widths of the mouth, and of gaze in radians, from which what lies behind shows other"""
+"""Change of the lips' opening, in widths of the mouth, from which other things show between them, and only these."""
 _EYES_MOVED: Final = (0.01, 0.08)
-"""than in the picture, and fully."""
+"""The same of the gaze, in radians, between the lids."""
 _HEAD_MOVED: Final = (0.03, 0.15)
 """The same of the head's turn, in radians: it shows other teeth between the same lips."""
 
@@ -92,7 +92,7 @@ def render_frames(
     clip: MotionClip,
     width: int,
     height: int,
-    controls: PortraitControls = PortraitControls(),
+    controls: PortraitControls = NEUTRAL,
     device: str = "cpu",
     batch: int = 8,
     first: int = 0,
@@ -152,7 +152,10 @@ class _Painter:
         order = np.tile(np.flatnonzero(drawn), 2)
         faces, uv = triangles(head.quads[drawn]), triangles(head.uv[drawn].astype(np.float32))
         lashes = np.flatnonzero(head.material[order] == head.materials.index("lashes"))  # seen from both sides
-        order, faces, uv = (np.concatenate([a, b]) for a, b in ((order, order[lashes]), (faces, faces[lashes, ::-1]), (uv, uv[lashes, ::-1])))
+        order, faces, uv = (
+            np.concatenate([a, b])
+            for a, b in ((order, order[lashes]), (faces, faces[lashes, ::-1]), (uv, uv[lashes, ::-1]))
+        )
         self.faces = faces = torch.as_tensor(faces, device=self.device)
         uv = torch.as_tensor(uv, device=self.device)
         every = torch.as_tensor(triangles(head.quads[skin]), device=self.device)
@@ -175,7 +178,9 @@ class _Painter:
         for number, parts in enumerate(_KINDS):
             kinds[[head.parts.index(part) for part in parts]] = number
         self.kind = torch.as_tensor(kinds[head.part[head.quads[order, 0]]], device=self.device)
-        deeper = np.unique(head.quads[~skin & ~np.isin(head.material, [head.materials.index(m) for m in ("mouth", "lashes")])])
+        deeper = np.unique(
+            head.quads[~skin & ~np.isin(head.material, [head.materials.index(m) for m in ("mouth", "lashes")])]
+        )
         self.deeper = torch.as_tensor(deeper, device=self.device)
         raster = self._raster(at, *self.size, samples=1)
         shown = F.one_hot(self.kind[raster.face], len(_KINDS)).float() * ~self.is_skin[raster.face, None]
@@ -188,15 +193,17 @@ class _Painter:
         self.inner = torch.as_tensor(self._inner_colors(portrait, order), device=self.device)
 
     def _lids(self, at: Tensor, seen: Tensor, skin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """How far each vertex is skin of a lid (V,), or near an eye (V,), and its color (V, 3): that of the skin around.
+        """How far each vertex is skin of a lid (V,), or near an eye (V,), and the color (V, 3) of the skin around it.
 
-        Of the skin around only the brighter half counts: the rest is brows, lashes and what lies in folds.
+        Of that skin the darkest part does not count: brows, lashes and what lies in folds.
         """
         head = load_head()
         blinks = [ARKIT_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
         lids = _ramp(*_LIDS_M, self.posed.deltas[blinks].norm(dim=-1).amax(0))
         lids[~torch.isin(torch.arange(len(lids), device=self.device), skin)] = 0
-        away = torch.cdist(self.posed.base, self.posed.eye_centres + at.new_tensor([0, 0, load_head().eye_radius])).amin(1)
+        away = torch.cdist(
+            self.posed.base, self.posed.eye_centres + at.new_tensor([0, 0, load_head().eye_radius])
+        ).amin(1)
         near = torch.maximum(_ramp(*_NEAR_EYES_M, away), lids)
         lids = torch.maximum(_ramp(*_LASHES_M, away), lids)
         color = _at(self.color, _on_fine(at[0, :, :2]))
@@ -277,7 +284,9 @@ class _Painter:
     def paint(self, part: Performance) -> Tensor:
         """All but the background (B, 4, height, width): colors times alpha, and alpha."""
         sources = self.carry.sources(part)
-        frames = sampled(self.cut.expand(len(part), -1, -1, -1), _on_fine(sources))
+        frames = self.plate.new_zeros(len(part), 4, *self.size)
+        carried = sampled(self.cut.expand(len(part), -1, -1, -1), _on_fine(sources))
+        frames[:, :, *self.carry.window] = carried
         shaped = self.posed.shaped(part)
         self._grow_lashes(shaped, part)
         at = self.posed.projected(self.posed.turned(shaped, part))
@@ -316,7 +325,7 @@ class _Painter:
         uv, places, (seen, opacity, near_eye), lid_color = (
             values[:, :2], values[:, 2:4], values[:, 4:7].unbind(1), values[:, 7:]
         )  # fmt: skip
-        # All samples of a pixel show the picture at the pixel's center: their mean blurs edges of faces, not the picture.
+        # All samples of a pixel show what is at its center: their mean blurs edges of faces, not the picture.
         places = places - raster.offset
         color = _at(self.color, _on_fine(places))
 
@@ -333,9 +342,10 @@ class _Painter:
         inner = torch.nonzero(~skin)[:, 0]
         face = raster.face[inner]
         moved = self._moved(part)[raster.picture[inner], self.kind[face]]
-        shown = torch.lerp(*(
+        same, other = (
             _at(mask, places[inner]).gather(1, self.kind[face, None])[:, 0] for mask in (self.shown_at_rest, self.shown)
-        ), moved)  # fmt: skip
+        )
+        shown = torch.lerp(same, other, moved)
         color[inner] = torch.lerp(self.inner[face], color[inner], shown[:, None])
         return color, torch.where(skin, opacity, 1.0)[:, None]
 
@@ -366,8 +376,10 @@ class _Painter:
 
 
 def _fine(picture: Tensor) -> Tensor:
-    """A picture (1, C, H, W) of 2H-1 x 2W-1: the same pixels and cubic ones between, so that bilinear samples of it keep
-    their sharpness wherever they fall."""
+    """A picture (1, C, H, W) with cubic pixels between its own, (1, C, 2H-1, 2W-1).
+
+    Bilinear samples of it are sharp wherever they fall, so that what moves slowly does not pulse.
+    """
     height, width = picture.shape[2:]
     return F.interpolate(picture, size=(2 * height - 1, 2 * width - 1), mode="bicubic", align_corners=True)
 

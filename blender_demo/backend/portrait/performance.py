@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the head in a picture does in a clip: the clip's motion with the picture's own expression, gaze and pose as zero.
+"""What the head in a picture does in a clip: the clip's motion, with expression, gaze and pose of the picture as zero.
 
 A clip at rest leaves the picture as it is. Lips and lids that shut in the clip shut in the picture too, however open
 they are in it; that is measured on the person's own lips and lids.
@@ -24,7 +24,7 @@ from ..motion.factors import (
 )
 from .fit import HeadFit
 
-__all__ = ["Performance", "PortraitControls", "at_rest", "perform"]
+__all__ = ["NEUTRAL", "Performance", "PortraitControls", "at_rest", "perform"]
 
 Floats = NDArray[np.float32]
 
@@ -61,6 +61,9 @@ class PortraitControls:
     """Seconds into the clip at which the lids are shut."""
 
 
+NEUTRAL: Final = PortraitControls()
+
+
 @dataclass(frozen=True)
 class Performance:
     """T frames of the head in a picture; angles in radians."""
@@ -79,7 +82,7 @@ class Performance:
         return Performance(**{field.name: getattr(self, field.name)[frames] for field in fields(self)})
 
 
-def perform(fit: HeadFit, clip: MotionClip, controls: PortraitControls = PortraitControls()) -> Performance:
+def perform(fit: HeadFit, clip: MotionClip, controls: PortraitControls = NEUTRAL) -> Performance:
     """The performance of a clip by the head of a picture."""
     clip = _directed(clip, controls)
     own = clip.channels[:, [CHANNEL_INDEX[name] for name in ARKIT_NAMES]]
@@ -98,7 +101,7 @@ def perform(fit: HeadFit, clip: MotionClip, controls: PortraitControls = Portrai
     turn = ("headYaw", "headPitch", "headRoll")
     shift = ("headX", "headY", "headZ")
     angles, move = (clip.channels[:, [CHANNEL_INDEX[name] for name in names]] for names in (turn, shift))
-    return Performance(weights, gaze, angles + np.float32(controls.head_offset), move, lips, lids)
+    return Performance(weights, gaze, angles + np.array(controls.head_offset, np.float32), move, lips, lids)
 
 
 def _directed(clip: MotionClip, controls: PortraitControls) -> MotionClip:
@@ -109,8 +112,8 @@ def _directed(clip: MotionClip, controls: PortraitControls) -> MotionClip:
     gaze = [CHANNEL_INDEX[name] for name in ("gazeYaw", "gazePitch")]
     if not {"gazeYaw", "gazePitch"} & set(clip.names):
         channels[:, gaze] = gaze_from_eye_look(channels[:, looks])
-    channels *= np.float32([getattr(controls, FACTOR_OF[name]) for name in CHANNELS])
-    channels[:, gaze] += np.float32(controls.gaze_offset)
+    channels *= np.array([getattr(controls, FACTOR_OF[name]) for name in CHANNELS], np.float32)
+    channels[:, gaze] += np.array(controls.gaze_offset, np.float32)
     times = np.arange(len(whole)) / clip.fps
     shutting, shut, opening = _BLINK_S
     for at in controls.blinks:
@@ -173,14 +176,14 @@ def _with_lids(fit: HeadFit, own: Floats, weights: Floats, target: Floats) -> Fl
     for eye, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
         blinking = np.zeros_like(weights)
         blinking[:, ARKIT_NAMES.index(name)] = 1
-        weights -= blinking * own  # said anew, by how open the lids are to be
+        weights = weights - blinking * own  # said anew, by how open the lids are to be
 
-        def opening(amount: Floats, blinking: Floats = blinking, eye: int = eye) -> Floats:
-            return head.lid_opening(weights + amount[:, None] * blinking, fit.identity)[:, eye]
+        def opening(amount: Floats, base: Floats = weights, blinking: Floats = blinking, eye: int = eye) -> Floats:
+            return head.lid_opening(base + amount[:, None] * blinking, fit.identity)[:, eye]
 
         amount = _least(opening, target[:, eye], -1.0, 2.0)
         settled = np.abs(opening(np.zeros(len(own), np.float32)) - target[:, eye]) < 1e-4
-        weights += np.where(settled, 0, amount).astype(np.float32)[:, None] * blinking
+        weights = weights + np.where(settled, 0, amount).astype(np.float32)[:, None] * blinking
     return weights
 
 

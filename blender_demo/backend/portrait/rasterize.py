@@ -39,7 +39,8 @@ class Raster:
 
     def interpolate(self, corners: Tensor) -> Tensor:
         """Values (N, C) at the samples, for values (F, 3, C) at the corners of the faces."""
-        return (self.weights[:, None] @ corners[self.face])[:, 0]
+        a, b, c = (self.weights[:, i : i + 1] * corners[:, i].index_select(0, self.face) for i in range(3))
+        return a + b + c
 
     @property
     def picture(self) -> Tensor:
@@ -70,18 +71,19 @@ def rasterize(corners: Tensor, faces: Tensor, height: int, width: int, samples: 
     """
     x, y = (corners[..., :2] * (samples * _STEPS)).round().clamp(-_FAR, _FAR).to(torch.int32).unbind(-1)
     near = corners[..., 2].clamp(min=1e-6).reciprocal()  # linear in the picture, where depth is not
-    (xa, xb, xc), (ya, yb, yc) = ([axis[:, corner] for corner in faces.unbind(1)] for axis in (x, y))
-    area = (yb - ya) * (xc - xa).float() - (xb - xa) * (yc - ya).float()
-    left = _first(torch.minimum(torch.minimum(xa, xb), xc)).clamp(min=0)
-    right = _last(torch.maximum(torch.maximum(xa, xb), xc)).clamp(max=width * samples - 1)
-    top = _first(torch.minimum(torch.minimum(ya, yb), yc)).clamp(min=0)
-    bottom = _last(torch.maximum(torch.maximum(ya, yb), yc)).clamp(max=height * samples - 1)
-    ahead = (corners[..., 2] > 0)[:, faces].all(-1)
-    kept = torch.nonzero((area > 0) & (left <= right) & (top <= bottom) & ahead, as_tuple=True)
-    picture, face = kept
-    xa, xb, xc, ya, yb, yc, left, right, top, bottom = (
-        values[kept] for values in (xa, xb, xc, ya, yb, yc, left, right, top, bottom)
-    )
+    by_corner = faces.T.flatten()
+    x, y = (axis.index_select(1, by_corner).view(len(axis), 3, -1).transpose(0, 1) for axis in (x, y))
+    front = (y[1] - y[0]) * (x[2] - x[0]).float() > (x[1] - x[0]) * (y[2] - y[0]).float()
+    if not bool((corners[..., 2] > 0).all()):
+        front &= (corners[..., 2] > 0)[:, faces].all(-1)
+    kept = torch.nonzero(front.flatten())[:, 0]
+    x, y = (axis.reshape(3, -1).index_select(1, kept) for axis in (x, y))
+    left, right = _first(x.amin(0)).clamp(min=0), _last(x.amax(0)).clamp(max=width * samples - 1)
+    top, bottom = _first(y.amin(0)).clamp(min=0), _last(y.amax(0)).clamp(max=height * samples - 1)
+    met = torch.nonzero((left <= right) & (top <= bottom))[:, 0]  # the box has a sample in the picture
+    kept, left, right, top, bottom = (values[met] for values in (kept, left, right, top, bottom))
+    picture, face = torch.div(kept, len(faces), rounding_mode="floor"), kept % len(faces)
+    (xa, xb, xc), (ya, yb, yc) = x.index_select(1, met), y.index_select(1, met)
 
     # Edge i lies opposite corner i; across * column + down * row + constant, counted from the first sample of the
     # triangle's box, is positive inside, and twice the area at the corner.
@@ -91,40 +93,42 @@ def rasterize(corners: Tensor, faces: Tensor, height: int, width: int, samples: 
         a, b = y2 - y1, x1 - x2
         owned = (a > 0) | ((a == 0) & (b > 0))  # of two triangles with a common edge, one has the samples on it
         edges.append((a * _STEPS, b * _STEPS, a * (u - x1) + b * (v - y1) - (~owned).to(torch.int32)))
-    area = sum(across * 0.0 + constant.double() for across, _, constant in edges).float()
+    area = torch.stack([constant.double() for _, _, constant in edges]).sum(0).float()
 
     triangle, row = _ragged(bottom - top + 1)
     first, last = torch.zeros_like(row), (right - left)[triangle]
     shares, steps = [], []
     for across, down, constant in edges:
-        across, value = across[triangle], constant[triangle] + down[triangle] * row
-        # across * column + value >= 0; a quotient of such integers is rounded down rightly in 64 bits
-        crossing = torch.floor(value.double() / across.abs().clamp(min=1)).to(torch.int32)
-        first = torch.where(across > 0, torch.maximum(first, -crossing), first)
-        last = torch.where(across < 0, torch.minimum(last, crossing), last)
-        last = torch.where((across == 0) & (value < 0), -1, last)
+        slope, value = across[triangle], constant[triangle] + down[triangle] * row
+        # slope * column + value >= 0; a quotient of such integers is rounded down rightly in 64 bits
+        crossing = torch.floor(value.double() / slope.abs().clamp(min=1)).to(torch.int32)
+        first = torch.where(slope > 0, torch.maximum(first, -crossing), first)
+        last = torch.where(slope < 0, torch.minimum(last, crossing), last)
+        last = torch.where((slope == 0) & (value < 0), -1, last)
         shares.append(value.float())
-        steps.append(across.float())
+        steps.append(slope.float())
     kept = torch.nonzero(first <= last)[:, 0]
     triangle, first, last, row = triangle[kept], first[kept], last[kept], row[kept]
     picture, face = picture[triangle], face[triangle]
     # Nearness of each corner times its share at the first sample of a span, and the change from sample to sample.
     scale = 1.0 / area[triangle]
-    corner_near = [near[picture, corner] * scale for corner in faces[face].unbind(1)]
+    place = picture * corners.shape[1]
+    corner_near = [near.flatten()[place + faces[:, i][face]] * scale for i in range(3)]
     steps = [step[kept] * value for step, value in zip(steps, corner_near, strict=True)]
     shares = [share[kept] * value + first * step for share, step, value in zip(shares, steps, corner_near, strict=True)]
 
     span, along = _ragged(last - first + 1)
     begin = (picture * (height * samples) + row + top[triangle]) * (width * samples) + first + left[triangle]
     sample = begin[span] + along
-    depth = sum(shares)[span] + along * sum(steps)[span]
+    shares, steps = torch.stack(shares, dim=1), torch.stack(steps, dim=1)
+    depth = shares.sum(1)[span] + along * steps.sum(1)[span]
     key = (depth.clamp(min=1e-9).view(torch.int32).to(torch.int64) << 32) | span
     nearest = key.new_full((len(corners) * height * width * samples**2,), -1)
     nearest.scatter_reduce_(0, sample, key, "amax")
     sample = torch.nonzero(nearest >= 0)[:, 0]
     span = nearest[sample] & 0xFFFFFFFF
     along = (sample - begin[span])[:, None]
-    weights = (torch.stack(shares, 1)[span] + along * torch.stack(steps, 1)[span]).clamp(min=0)
+    weights = (shares[span] + along * steps[span]).clamp(min=0)
     return Raster(len(corners), height, width, samples, sample, face[span], weights / weights.sum(1, keepdim=True))
 
 

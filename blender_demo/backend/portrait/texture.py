@@ -7,7 +7,7 @@ v = 1 - (row + 0.5) / S. Left and right edge meet at the back of the head; u abo
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +45,11 @@ _RIM: Final = 0.012
 
 @dataclass(frozen=True)
 class FaceTexture:
-    """color (S, S, 3), complete; seen (S, S): how well the picture shows a texel, 0..1; normals (S, S, 3) head frame."""
+    """What lies on each texel of the head model's UVs."""
 
-    color: Floats
-    seen: Floats
-    normals: Floats
+    color: Floats  # (S, S, 3) complete
+    seen: Floats  # (S, S) how well the picture shows it, 0..1
+    normals: Floats  # (S, S, 3) head frame, zero where there is no skin
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,12 @@ def skin_texels(size: int) -> Texels:
     head = load_head()
     skin = head.material == head.materials.index("skin")
     uv = head.uv[skin].astype(np.float32)
-    places = triangles_of(np.stack([uv[..., 0], 1 - uv[..., 1]], axis=-1)) * size
+    places: Floats = triangles_of(np.stack([uv[..., 0], 1 - uv[..., 1]], axis=-1)) * np.float32(size)
     row, column, triangle, weights = cover(places, size, size + size // 2)
     return Texels(row, column % size, triangles_of(head.quads[skin])[triangle], weights)
 
 
-def triangles_of(quads: NDArray) -> NDArray:
+def triangles_of(quads: NDArray[Any]) -> NDArray[Any]:
     """(2 Q, 3, ...) of (Q, 4, ...)."""
     return np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
 

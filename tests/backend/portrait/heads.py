@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A person that is the head model itself, before a camera and a striped wall: what is in the picture is known exactly."""
+"""A person that is the head model itself, before a camera and a striped wall: each pixel is known exactly."""
 
 import numpy as np
 import torch
