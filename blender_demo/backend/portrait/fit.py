@@ -69,15 +69,15 @@ class _Contour:
 
 
 _CONTOURS: Final = (
-    _Contour(range(17), 0.012, 0.5),
-    _Contour(range(17, 22), 0.015, 0.1),
-    _Contour(range(22, 27), 0.015, 0.1),
-    _Contour(range(27, 31), 0.010, 0.1),
-    _Contour(range(31, 36), 0.010, 0.03),
-    _Contour(range(36, 42), 0.004, 0.03, closed=True),
-    _Contour(range(42, 48), 0.004, 0.03, closed=True),
-    _Contour(range(48, 60), 0.005, 0.03, closed=True),
-    _Contour(range(60, 68), 0.004, 0.03, closed=True),
+    _Contour(range(17), 0.02, 0.06),
+    _Contour(range(17, 22), 0.02, 0.04),
+    _Contour(range(22, 27), 0.02, 0.04),
+    _Contour(range(27, 31), 0.015, 0.03),
+    _Contour(range(31, 36), 0.015, 0.02),
+    _Contour(range(36, 42), 0.006, 0.015, closed=True),
+    _Contour(range(42, 48), 0.006, 0.015, closed=True),
+    _Contour(range(48, 60), 0.008, 0.02, closed=True),
+    _Contour(range(60, 68), 0.006, 0.015, closed=True),
 )
 _OWN_PLACES: Final = (30, 33, 36, 39, 42, 45, 48, 54, 60, 64)
 """Tip and foot of the nose, corners of eyes and mouth: known along the contour too."""
@@ -129,7 +129,7 @@ def fit_head(landmarks: Landmarks, width: int, height: int) -> HeadFit:
             "The landmarks do not form a face: no head comes near them. Look whether points were swapped, "
             "and place them again."
         )
-    check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[0, 2], -1.0, 1.0)))))
+    check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[2, 0], -1.0, 1.0)))))  # however the head is tilted
     return fit
 
 
@@ -187,16 +187,14 @@ class _Solver:
         slopes, missing = self._slopes()
         at_pose = [0.0, 0.0, 0.0, *self.place[:2], np.log(self.place[2]), np.log(self.focal)]
         now = np.concatenate([self.coefficients, at_pose])
+        shapes = slice(self.people, -7)
         mean = np.zeros_like(now)
-        mean[self.people : -7] = _SHAPE_MEAN
+        mean[shapes] = _SHAPE_MEAN
         mean[-2:] = np.log([_DISTANCE_M, _FOCAL * max(self.size)])
         A = np.concatenate([(self.weights[..., None] * (self.axes @ slopes)).reshape(-1, len(now)), self.prior])
         b = np.concatenate([(self.weights * missing).ravel(), self.prior @ (mean - now)])
         low, high = np.full_like(now, -np.inf), np.full_like(now, np.inf)
-        low[self.people : -7], high[self.people : -7] = (
-            -self.coefficients[self.people :],
-            1 - self.coefficients[self.people :],
-        )
+        low[shapes], high[shapes] = -now[shapes], 1 - now[shapes]
         low[-7:-4], high[-7:-4] = -_LARGEST_TURN, _LARGEST_TURN
         low[-2:], high[-2:] = -_LARGEST_GROWTH, _LARGEST_GROWTH
         step = _bounded_least_squares(A, b, low, high)

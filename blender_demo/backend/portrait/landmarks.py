@@ -29,20 +29,20 @@ _MARGIN: Final = 0.6
 
 _MESH_POINTS: Final[tuple[tuple[int, ...], ...]] = (
     # jaw line, from the character's right ear to the left
-    (127,), (234,), (93,), (132, 58), (172,), (150,), (149,), (176, 148), (152,),
-    (377, 400), (378,), (379,), (397,), (361, 288), (323,), (454,), (356,),
-    # brows, right then left: halfway between their upper and lower edges
-    (70, 46), (63, 53), (105, 52), (66, 65, 107, 55), (107, 55),
-    (336, 285), (336, 285, 296, 295), (334, 282), (293, 283), (300, 276),
+    (127, 162), (234, 127), (93,), (132,), (58, 172), (150, 136), (149,), (148,), (152,),
+    (377,), (378,), (379, 365), (288, 397), (361,), (323,), (454, 356), (356, 389),
+    # brows, right then left: between their upper and lower edges
+    (70, 46), (63, 53), (105, 52), (66, 65, 107), (107, 55),
+    (336, 285), (296, 295, 336), (334, 282), (293, 283), (300, 276),
     # bridge of the nose down to its tip; under the nostrils
-    (168,), (197,), (195,), (4,), (240,), (97,), (2,), (326,), (460,),
+    (168, 6), (197,), (5,), (4,), (240, 99), (97, 2), (2,), (326, 2), (460, 328),
     # right eye, left eye
-    (33,), (160,), (158,), (133,), (153,), (144,), (362,), (385,), (387,), (263,), (373,), (380,),
+    (33,), (160,), (158,), (133,), (153,), (163,), (362,), (385,), (387,), (263,), (390,), (380,),
     # outer border of the lips, inner border
-    (61,), (39,), (37,), (0,), (267,), (269,), (291,), (321,), (314,), (17,), (84,), (91,),
+    (61,), (39,), (37,), (0,), (267,), (269,), (291,), (321, 405), (314, 405), (17,), (84, 181), (91, 181),
     (78,), (81,), (13,), (311,), (308,), (402,), (14,), (178,),
 )  # fmt: skip
-"""Points of MediaPipe's face mesh whose mean lies at each iBUG landmark."""
+"""Points of MediaPipe's face mesh whose mean lies at each iBUG landmark, as the head model has them."""
 _MESH_EYE_CORNERS: Final = (33, 263)
 """Outer corners, right and left."""
 _MESH_IRIS: Final = ((473, 474, 475, 476, 477), (468, 469, 470, 471, 472))
@@ -117,16 +117,17 @@ def find_landmarks(picture: Floats) -> Landmarks:
     too far for the head model.
     """
     try:
-        import mediapipe  # pyright: ignore[reportMissingImports]
+        from mediapipe import solutions  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise PortraitError(
-            "MediaPipe, which finds the face, is not installed: install it, or give a file of landmarks placed by hand."
+            "MediaPipe (0.10, with its face mesh), which finds the face, is not installed: install it, or give a file "
+            "of landmarks placed by hand."
         ) from error
     pixels = (np.clip(picture, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
-    left, top, right, bottom = _face_box(pixels, mediapipe.solutions.face_detection)
+    left, top, right, bottom = _face_box(pixels, solutions.face_detection)
     crop = np.ascontiguousarray(pixels[top:bottom, left:right])
     settings = {"static_image_mode": True, "max_num_faces": 1, "refine_landmarks": True}
-    with mediapipe.solutions.face_mesh.FaceMesh(**settings, min_detection_confidence=_CONFIDENCE / 2) as finder:
+    with solutions.face_mesh.FaceMesh(**settings, min_detection_confidence=_CONFIDENCE / 2) as finder:
         found = finder.process(crop).multi_face_landmarks
     if not found:
         raise _no_face()
