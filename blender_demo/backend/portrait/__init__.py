@@ -3,5 +3,6 @@
 
 `order.py` says what is wanted and needs neither torch nor Pillow; it may be imported from everywhere, as `png.py` and
 `sequence.py` may, which write frames. The rest is for the worker: `render.py` is its entry, `picture.py` reads the
-picture, `landmarks.py` finds the face in it, `fit.py` fits the head model. Nothing here needs Blender.
+picture, `landmarks.py` finds the face in it, `fit.py` fits the head model, `portrait.py` takes the picture apart,
+`frames.py` draws it talking. Nothing here needs Blender.
 """

@@ -73,7 +73,7 @@ _NEAR_EYES_M: Final = (0.030, 0.022)
 _LASHES_M: Final = (0.021, 0.016)
 """The same for lashes of the picture, which lie on the skin round the lids and have to go when these shut."""
 _BEFORE_SKIN_M: Final = 0.003
-_LASHES: Final = 0.6
+_LASHES: Final = 0.4
 """Length of the lashes drawn on shut lids, over those of the head model."""
 _LIDS_SHUT: Final = (0.85, 0.45)
 """Opening of the lids, over that in the picture, from which lids lose the lashes of the picture, and fully."""
