@@ -115,7 +115,8 @@ def _halves(character: Character, vertices: Mapping[str, NDArray[np.intp]], up: 
     heights = {
         mesh.name: points_of(mesh)[vertices[mesh.name]] @ up for mesh in character.meshes if mesh.name in vertices
     }
-    middle = np.median(np.concatenate(list(heights.values()))) if heights else 0.0
+    all_heights = np.concatenate([*heights.values(), np.zeros(0)])
+    middle = np.median(all_heights) if len(all_heights) else 0.0
     return [{name: vertices[name][above(h)] for name, h in heights.items()}
             for above in (lambda h: h >= middle, lambda h: h <= middle)]  # fmt: skip
 
