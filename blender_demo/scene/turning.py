@@ -457,12 +457,14 @@ def find_turning(character: Character, place: FacePlace | None = None) -> Found:
     place: where its face is; without it, only names and the skin of what shape keys move tell.
     """
     answer = _Answer()
-    rig, head = None, None
-    if character.armature is not None and len(rig_bones(character.armature)):
-        rig = Rig(character.armature, character)
+    rig, head, armature = None, None, character.armature
+    if armature is not None and armature.pose is None:  # Blender poses what has been in a scene
+        answer.notes.append(f"The armature '{armature.name}' was never in a scene, so it has no pose. Link it to one.")
+    elif armature is not None and len(rig_bones(armature)):
+        rig = Rig(armature, character)
         head = _add_head(rig, place, answer)
         _add_jaw(rig, head, place, answer)
-    else:
+    if rig is None:
         _add_head_object(character, place, answer)
         _add_jaw_object(character, answer)
     _add_eyes(rig, character, head, place, answer)
