@@ -115,7 +115,7 @@ def _halves(character: Character, vertices: Mapping[str, NDArray[np.intp]], up: 
     heights = {
         mesh.name: points_of(mesh)[vertices[mesh.name]] @ up for mesh in character.meshes if mesh.name in vertices
     }
-    middle = np.median(np.concatenate(list(heights.values()))) if heights else 0.0
+    middle = np.median(np.concatenate(list(heights.values())))
     return [{name: vertices[name][above(h)] for name, h in heights.items()}
             for above in (lambda h: h >= middle, lambda h: h <= middle)]  # fmt: skip
 
@@ -143,7 +143,7 @@ def _head_bone(rig: Rig, place: FacePlace | None, answer: _Answer) -> tuple[str,
         believed = not carried or rig.weight(control, carried) >= LIMITS.named_weight
         if believed and rig.moves_something(control):
             return control, "name", 1.0 if around == 0 else 0.9
-    heaviest = _heaviest(rig, vertices, _up(place, rig.character)) if rig.skins else None
+    heaviest = _heaviest(rig, vertices, _up(place, rig.character)) if carried else None
     control = rig.control(heaviest) if heaviest is not None and rig.pose[heaviest].parent is not None else None
     if control is not None:
         return control, "geometry", 0.7
