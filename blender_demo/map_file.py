@@ -150,4 +150,4 @@ def _mapped(character: Character) -> Mapped:
 def _few(sentences: Sequence[str]) -> list[str]:
     """The sentences, or the first of many and how many there are."""
     more = len(sentences) - _MANY
-    return [*sentences[:_MANY], *([f"So it is with {more} more."] if more > 0 else [])]
+    return [*sentences[:_MANY], *([f"The same holds for {more} more."] if more > 0 else [])]

@@ -225,8 +225,8 @@ def _locked(draft: Draft) -> Iterator[Finding]:
         yield _warn(
             "locked_curves",
             block.name,
-            f"{len(own)} curves of {_name(block)}, or their groups, are locked in '{block.animation_data.action.name}' "
-            "and left alone.",
+            f"{_counted(len(own), 'locked curve')} of {_name(block)} in '{block.animation_data.action.name}' (locked "
+            "alone or with the group) will be left alone.",
             "Unlock",
             _each(partial(setattr, owner, "lock", False) for owner in owners),
         )
@@ -378,8 +378,8 @@ def _outlook(draft: Draft, options: BakeOptions, with_clip: bool) -> Iterator[Fi
     }
     keys = sum(isinstance(block, bpy.types.Key) for block, _ in properties)
     parts = [
-        f"{keys} shape keys" if keys else "",
-        f"{len(properties) - keys} rotations" if len(properties) > keys else "",
+        _counted(keys, "shape key"),
+        _counted(len(properties) - keys, "rotation"),
     ]
     what = " and ".join(part for part in parts if part)
     yield Finding("outlook", "what", "INFO", f"Animates {what} of {', '.join(_name(block) for block in blocks)}.")
@@ -394,6 +394,11 @@ def _outlook(draft: Draft, options: BakeOptions, with_clip: bool) -> Iterator[Fi
     if draft.replaced:
         names = ", ".join(f"'{name}'" for name in sorted(draft.replaced))
         yield Finding("outlook", "replaced", "INFO", f"Replaces the take {names}.")
+
+
+def _counted(count: int, thing: str) -> str:
+    """'1 rotation', '2 rotations'; empty for none."""
+    return f"{count} {thing}{'s' if count > 1 else ''}" if count else ""
 
 
 def _name(block: Any) -> str:
