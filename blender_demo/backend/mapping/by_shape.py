@@ -68,7 +68,7 @@ _OTHER_SIDE: Final = 0.75
 """Difference of sides from which a key and a class cannot be the same: one is of both sides, the other of one."""
 
 _TOO_FAR: Final = (0.10, 0.14)
-"""Metres on the common face: no key of a face moves a vertex farther than the second, few farther than the first."""
+"""Meters on the common face: no key of a face moves a vertex farther than the second, few farther than the first."""
 
 _LEAST_LIKENESS: Final = 0.45
 _LEAST_MIXTURE: Final = 0.75
@@ -149,13 +149,13 @@ class FaceFound:
 
 @dataclass(frozen=True)
 class _Prototypes:
-    """Features of all classes on several heads: place (H, N, 3 A), local (H, N, 147), amplitude in metres (N,)."""
+    """Features of all classes on several heads: place (H, N, 3 A), local (H, N, 147), amplitude in meters (N,)."""
 
     anchors: Floats
     place: Floats
     local: Floats
     amplitude: Floats
-    shapes: Floats  # (52, 3 A) mean motion of each channel in metres, for mixtures
+    shapes: Floats  # (52, 3 A) mean motion of each channel in meters, for mixtures
     sidedness: Floats  # (N,)
 
 
