@@ -63,7 +63,8 @@ def map_file(path: Path, object_name: str | None = None) -> list[Mapped]:
     open_model(path)
     mapped = [_mapped(character) for character in characters_in(path, object_name)]
     if not mapped:
-        raise RigError(f"{path} has neither shape keys nor an armature, so there is nothing to drive.")
+        refusal = f"{path} has neither shape keys nor an armature, so there is nothing to drive. Choose another."
+        return [Mapped(path.stem, None, refusal)]
     return sorted(mapped, key=lambda one: (not one.speaks, -len(one.profile.carried) if one.profile else 0))
 
 
@@ -80,8 +81,15 @@ def open_model(path: Path) -> None:
         with contextlib.redirect_stderr(io.StringIO()):  # an importer prints its traceback besides
             compat.import_model(path.absolute())
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")
-        raise RigError(f"{path} cannot be read: {reason}. Export it again.") from error
+        raise RigError(f"{path} cannot be read: {_reason(error)}. Export it again.") from error
+
+
+def _reason(error: RuntimeError) -> str:
+    """What an operator of Blender complained about, without the places in code that it adds."""
+    if "Traceback" in str(error):
+        return "Blender's importer stumbles over what it holds"
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Location: ")]
+    return lines[-1].strip().removeprefix("Error: ").rstrip(".")
 
 
 def _check_content(path: Path) -> None:
@@ -150,4 +158,4 @@ def _mapped(character: Character) -> Mapped:
 def _few(sentences: Sequence[str]) -> list[str]:
     """The sentences, or the first of many and how many there are."""
     more = len(sentences) - _MANY
-    return [*sentences[:_MANY], *([f"So it is with {more} more."] if more > 0 else [])]
+    return [*sentences[:_MANY], *([f"The same holds for {more} more."] if more > 0 else [])]

@@ -8,6 +8,7 @@ import pytest
 
 from blender_demo.backend.errors import RigError
 from blender_demo.backend.motion.factors import ARKIT_NAMES
+from blender_demo.cli import NOTHING_TO_DRIVE, main
 from blender_demo.map_file import map_file
 from blender_demo.scene.head import add_head
 
@@ -71,3 +72,19 @@ def test_what_lies_in_no_collection_is_no_character(tmp_path: Path) -> None:
     left_over = bpy.data.objects.new("Left over", face.data)
     left_over.use_fake_user = True
     assert [one.name for one in map_file(_saved(tmp_path / "a.blend"))] == ["DEMO Rig"]
+
+
+def test_what_an_importer_stumbles_over_is_told_without_places_in_code(tmp_path: Path) -> None:
+    path = tmp_path / "broken.gltf"
+    nodes = '"meshes": [{"primitives": [{"attributes": {"POSITION": 9}}]}], "nodes": [{"mesh": 0}]'
+    path.write_text('{"asset": {"version": "2.0"}, "scenes": [{"nodes": [0]}], ' + nodes + "}")
+    with pytest.raises(RigError, match=r"cannot be read: Blender's importer stumbles .* Export it again\.$") as caught:
+        map_file(path)
+    assert "bpy" not in str(caught.value).replace(str(path), "")
+
+
+def test_a_file_without_a_character_has_nothing_to_drive(tmp_path: Path) -> None:
+    path = _saved(tmp_path / "empty.blend")
+    assert main(["map", str(path)]) == NOTHING_TO_DRIVE
+    (only,) = map_file(path)
+    assert "nothing to drive" in only.refusal

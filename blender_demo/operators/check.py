@@ -35,7 +35,9 @@ class DEMO_OT_check(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         count = sum(finding.severity != "INFO" for finding in found)
-        self.report({"INFO"}, f"{count} things to look at." if count else "Nothing is in the way.")
+        self.report(
+            {"INFO"}, f"{count} thing{'s' if count > 1 else ''} to look at." if count else "Nothing is in the way."
+        )
         return {"FINISHED"}
 
 

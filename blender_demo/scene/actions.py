@@ -361,10 +361,16 @@ def _take_strips(block: Any, name: str | None = None) -> Iterator[Any]:
             yield from (strip for strip in track.strips if name is None or strip.action[MARKER] == name)
 
 
+def _frames_of(action: Any) -> tuple[float, float]:
+    """First and last frame of the clip in an Action; all of its keys where an artist removed what tells them."""
+    first, last = action.get(_SPAN, action.frame_range)
+    return float(first), float(last)
+
+
 def _range_of(strip: Any) -> TakeRange:
     """Where a strip plays its clip now; the artist may have moved and stretched it."""
     first, last = (
-        strip.frame_start + (frame - strip.action_frame_start) * strip.scale for frame in strip.action[_SPAN]
+        strip.frame_start + (frame - strip.action_frame_start) * strip.scale for frame in _frames_of(strip.action)
     )
     start, end = max(first, strip.frame_start), min(last, strip.frame_end)
     origin = _origin_of(strip.action)
@@ -380,7 +386,7 @@ def _origin_of(action: Any) -> Origin:
 
 
 def _range_of_active(action: Any) -> TakeRange:
-    (start, end), (first, last) = action[_SPAN], action.frame_range
+    (start, end), (first, last) = _frames_of(action), action.frame_range
     lead, tail = max(start - first, 0.0), max(last - end, 0.0)
     return TakeRange(str(action[MARKER]), start, end, lead, tail, _origin_of(action))
 
@@ -407,7 +413,7 @@ def takes(blocks: Iterable[Any]) -> list[TakeRange]:
 def edge_values(block: Any, take: str, at_end: bool) -> dict[CurveId, float]:
     """What a take's properties are at the first or last frame of its clip."""
     return {
-        (curve.data_path, curve.array_index): curve.evaluate(strip.action[_SPAN][int(at_end)])
+        (curve.data_path, curve.array_index): curve.evaluate(_frames_of(strip.action)[int(at_end)])
         for strip in _take_strips(block, take)
         for curve in compat.action_curves(strip.action, compat.slot_of(strip))
     }
@@ -419,9 +425,9 @@ def cut_edge(blocks: Iterable[Any], take: str, at_end: bool) -> None:
         for strip in _take_strips(block, take):
             span = _range_of(strip)
             if at_end:
-                strip.action_frame_end, strip.frame_end = strip.action[_SPAN][1], span.end
+                strip.action_frame_end, strip.frame_end = _frames_of(strip.action)[1], span.end
             else:
-                strip.action_frame_start, strip.frame_start = strip.action[_SPAN][0], span.start
+                strip.action_frame_start, strip.frame_start = _frames_of(strip.action)[0], span.start
 
 
 def _remove_strip(track: bpy.types.NlaTrack, strip: Any) -> None:

@@ -37,6 +37,9 @@ from .rig_profile import RigProfile
 
 __all__ = ["Draft", "Side", "draft_bake", "scene_fps", "set_scene_fps"]
 
+_LEAST_GAP: Final = 0.01
+"""Frames below which Blender takes two keys of a curve for one, and drops one of them."""
+
 _COARSE: Final = 4.0
 """Bezier keys are begun with those that straight lines need at so many times the tolerance."""
 
@@ -120,7 +123,8 @@ def draft_bake(
     elif options.target == "NEW":
         sides = Side(True, ease or 1.0), Side(False, ease or 1.0)
     else:  # whole frames right before and after, which keep the values that the artist's curves have there
-        sides = Side(True, start - np.ceil(start) + 1.0), Side(False, np.floor(end) + 1.0 - end)
+        lead, tail = start - np.ceil(start - _LEAST_GAP) + 1.0, np.floor(end + _LEAST_GAP) + 1.0 - end
+        sides = Side(True, lead), Side(False, tail)
     rest = _rest_values(plan)
     layers, made = [], {}
     for (block, factor), samples in plan.items():
@@ -279,7 +283,7 @@ def _curves(
         if len(frames) == 1:
             frames, values, keyed = np.append(frames, start + 1.0), np.repeat(values, 2), np.ones(2, dtype=bool)
         for side, edge in zip(sides, edges, strict=True):
-            if side.frames > 0.0:
+            if side.frames > _LEAST_GAP:
                 at = 0 if side.before else len(frames)
                 frame = frames[0] - side.frames if side.before else frames[-1] + side.frames
                 frames = np.insert(frames, at, frame)

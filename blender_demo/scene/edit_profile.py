@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..backend.errors import RigError
 from ..backend.motion.factors import ARKIT_NAMES, CHANNELS
-from .character import Character, rig_bones, shape_keys
+from .character import Character, rig_bones
 from .detect import head_frame
 from .face_frame import turning_space
+from .key_bindings import key_names
 from .rig_profile import ROLE_CHANNELS, KeyBinding, RigProfile, Role, RotationBinding
 
 __all__ = ["add_key", "add_rotation", "edit", "remove", "role_of", "rows_of", "set_gain"]
@@ -122,7 +123,7 @@ def _keys_of(character: Character, obj: str) -> list[str]:
     part = character.object(obj)
     if part is None or part not in character.meshes:
         raise RigError(f"'{obj}' is no part of '{character.name}' with shape keys.")
-    return [block.name for block in shape_keys(part).key_blocks[1:]]
+    return key_names(part)
 
 
 def _key_like(character: Character, obj: str, key: str) -> str:
@@ -137,7 +138,7 @@ def _bone_like(character: Character, obj: str, bone: str) -> str:
     if part is None or part.type != "ARMATURE":
         return ""
     bones = rig_bones(part)
-    return bone if bone in bones else bones[0].name
+    return bone if bone in bones else next(iter(bones.keys()), "")
 
 
 def _rotation(

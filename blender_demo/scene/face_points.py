@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend.errors import RigError
 from .character import rest_matrix, shape_keys
 
 __all__ = ["KeyedMesh", "read_mesh"]
@@ -50,7 +51,10 @@ class KeyedMesh:
 
 
 def read_mesh(mesh: bpy.types.Object, names: Collection[str] | None = None) -> KeyedMesh:
-    """The shape keys of one mesh as arrays: all, or those named."""
+    """The shape keys of one mesh as arrays: all, or those named. Raises RigError for a mesh that is nowhere."""
+    matrix = np.array(rest_matrix(mesh), np.float32)
+    if not np.isfinite(matrix).all():
+        raise RigError(f"The place of '{mesh.name}' is no number. Clear its transforms and those of its parents.")
     keys = shape_keys(mesh)
     blocks = list(keys.key_blocks)
     rest: dict[str, NDArray[np.float32]] = {}
@@ -74,7 +78,6 @@ def read_mesh(mesh: bpy.types.Object, names: Collection[str] | None = None) -> K
         deltas.append(np.where(moves[:, None], delta, np.float32(0.0)))
         moved |= moves
     vertices = np.flatnonzero(moved)
-    matrix = np.array(rest_matrix(mesh), np.float32)
     return KeyedMesh(
         mesh, tuple(read), vertices,
         base[vertices] @ matrix[:3, :3].T + matrix[:3, 3],

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend.mapping.by_shape import FaceFound, find_face, read_shapes
+from ..backend.mapping.by_shape import find_face_in, read_shapes
 from ..backend.mapping.names import Recognized, is_of_body, recognize
 from ..backend.motion.factors import FACTOR_OF
 from .character import Character, shape_keys
@@ -31,9 +31,6 @@ _MEANINGLESS: Final = re.compile(
 
 _FEW: Final = 3
 """Names of a face from which the names of a character are taken to mean something."""
-
-_SAYS_NOTHING: Final = 0.5
-"""Mean likeness of keys to those of a face below which the face is looked for in other directions."""
 
 _ON_HEAD: Final = 0.5
 """Part of its motion that a key of a face has on what hangs on the head."""
@@ -119,14 +116,15 @@ def bind_by_shape(
         return KeysFound(())
     main = max(read.values(), key=lambda keyed: len(nameless[keyed.object.name]))
     frames = [frame] if frame is not None else frames_from_normals(main, character)
-    found, frame = _find(main, frames)
+    found = find_face_in(frames, main.points, main.deltas)
     if found is None:
         return KeysFound(())
+    face, frame = found
     bindings: list[KeyBinding] = []
     for mesh, keyed in read.items():
         taken = {channel for b in named if b.object == mesh for channel in b.carried}
         rows = [keyed.names.index(name) for name in nameless[mesh]]
-        readings = read_shapes(keyed.points @ frame, keyed.deltas[rows] @ frame, found.face, taken)
+        readings = read_shapes(keyed.points @ frame, keyed.deltas[rows] @ frame, face.face, taken)
         bindings += [
             KeyBinding(mesh, name, dict(reading.channels), source="geometry", confidence=reading.confidence)
             for name, reading in zip(nameless[mesh], readings, strict=True) if reading is not None
@@ -144,18 +142,6 @@ def _of_head(keyed: KeyedMesh, head: tuple[bpy.types.Object, str] | None) -> Key
         return keyed
     rows = [row for row, name in enumerate(keyed.names) if held @ keyed.energy_of(name) >= _ON_HEAD]
     return replace(keyed, names=tuple(keyed.names[row] for row in rows), deltas=keyed.deltas[rows])
-
-
-def _find(keyed: KeyedMesh, frames: Iterable[NDArray[np.float64]]) -> tuple[FaceFound | None, NDArray[np.float64]]:
-    """The face that the keys of a mesh speak for, and the head frame of `frames` in which they do so most."""
-    best, best_frame = None, np.eye(3)
-    for frame in frames:
-        found = find_face(keyed.points @ frame, keyed.deltas @ frame)
-        if found is not None and (best is None or found.likeness > best.likeness):
-            best, best_frame = found, frame
-        if best is not None and best.likeness >= _SAYS_NOTHING:
-            break
-    return best, best_frame
 
 
 def without_doubles(bindings: Sequence[KeyBinding]) -> tuple[KeyBinding, ...]:

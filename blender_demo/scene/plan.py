@@ -140,7 +140,7 @@ def _part(character: Character, name: str) -> bpy.types.Object:
 
 def _is_driven(block: Any, path: str) -> bool:
     animation = block.animation_data
-    return animation is not None and any(driver.data_path == path for driver in animation.drivers)
+    return animation is not None and any(d.data_path == path and not d.mute for d in animation.drivers)
 
 
 def _rotation_samples(

@@ -104,7 +104,7 @@ def blockers(character: Character, profile: RigProfile) -> Iterator[Finding]:
                 "tweak_mode",
                 block.name,
                 "ERROR",
-                f"'{block.name}' is in tweak mode. Leave it (Tab over the NLA Editor), then bake again.",
+                f"{_name(block)} is in tweak mode. Leave it (Tab over the NLA Editor), then bake again.",
                 Remedy("Leave Tweak Mode", partial(setattr, animation, "use_tweak_mode", False)),
             )
         if isinstance(block, bpy.types.Key) and not block.use_relative:
@@ -112,7 +112,8 @@ def blockers(character: Character, profile: RigProfile) -> Iterator[Finding]:
                 "absolute_keys",
                 block.name,
                 "ERROR",
-                f"The shape keys of '{block.name}' are absolute. Switch them to Relative in the Shape Keys panel.",
+                f"The shape keys of {_name(block)} are absolute. Switch them to Relative in the Shape Keys panel.",
+                Remedy("Make Relative", partial(setattr, block, "use_relative", True)),
             )
 
 
@@ -154,14 +155,14 @@ def _driven_blocks(objects: Iterable[bpy.types.Object]) -> list[Any]:
 
 
 def _hidden_in_nla(block: Any, own: set[actions.CurveId], options: BakeOptions) -> Iterator[Finding]:
-    animation, name = block.animation_data, block.name
+    animation, name, called = block.animation_data, block.name, _name(block)
     if animation is None:
         return
     if hidden := own & actions.active_paths(block):
         yield _warn(
             "active_action",
             name,
-            f"The active Action '{animation.action.name}' of '{name}' hides {len(hidden)} of its curves. "
+            f"The active Action '{animation.action.name}' of {called} hides {len(hidden)} of its curves. "
             "Push it down into the NLA to see both.",
             "Push Down",
             partial(actions.push_down, block),
@@ -170,7 +171,7 @@ def _hidden_in_nla(block: Any, own: set[actions.CurveId], options: BakeOptions) 
         yield _warn(
             "nla_off",
             name,
-            f"The NLA of '{name}' is switched off, so the take does not show.",
+            f"The NLA of {called} is switched off, so the take does not show.",
             "Switch On",
             partial(setattr, animation, "use_nla", True),
         )
@@ -178,7 +179,7 @@ def _hidden_in_nla(block: Any, own: set[actions.CurveId], options: BakeOptions) 
         yield _warn(
             "solo_track",
             name,
-            f"The track '{solo.name}' of '{name}' is solo in the NLA, so the take does not show.",
+            f"The track '{solo.name}' of {called} is solo in the NLA, so the take does not show.",
             "End Solo",
             partial(setattr, solo, "is_solo", False),
         )
@@ -188,7 +189,7 @@ def _hidden_in_nla(block: Any, own: set[actions.CurveId], options: BakeOptions) 
             yield _warn(
                 "muted_track",
                 f"{name}: {track.name}",
-                f"The track '{track.name}' of '{name}' is muted.",
+                f"The track '{track.name}' of {called} is muted.",
                 "Unmute",
                 _each(partial(setattr, owner, "mute", False) for owner in muted),
             )
@@ -201,16 +202,18 @@ def _hidden_in_active(block: Any, own: set[actions.CurveId]) -> Iterator[Finding
         yield _warn(
             "muted_curves",
             block.name,
-            f"Curves of '{block.name}', or their group, are muted in '{block.animation_data.action.name}'.",
+            f"Curves of {_name(block)}, or their group, are muted in '{block.animation_data.action.name}'.",
             "Unmute",
             _each(partial(setattr, owner, "mute", False) for owner in muted),
         )
-    if any(not modifier.mute for key in own & set(curves) for modifier in curves[key].modifiers):
+    modifiers = [modifier for key in own & set(curves) for modifier in curves[key].modifiers if not modifier.mute]
+    if modifiers:
         yield _warn(
             "curve_modifiers",
             block.name,
-            f"Curves of '{block.name}' have F-curve modifiers, which change the take too. "
-            "Mute them in the Graph Editor.",
+            f"Curves of {_name(block)} have F-curve modifiers, which change the take too.",
+            "Mute",
+            _each(partial(setattr, modifier, "mute", True) for modifier in modifiers),
         )
 
 
@@ -222,8 +225,8 @@ def _locked(draft: Draft) -> Iterator[Finding]:
         yield _warn(
             "locked_curves",
             block.name,
-            f"{len(own)} curves of '{block.name}', or their groups, are locked in '{block.animation_data.action.name}' "
-            "and left alone.",
+            f"{_counted(len(own), 'locked curve')} of {_name(block)} in '{block.animation_data.action.name}' (locked "
+            "alone or with the group) will be left alone.",
             "Unlock",
             _each(partial(setattr, owner, "lock", False) for owner in owners),
         )
@@ -375,8 +378,8 @@ def _outlook(draft: Draft, options: BakeOptions, with_clip: bool) -> Iterator[Fi
     }
     keys = sum(isinstance(block, bpy.types.Key) for block, _ in properties)
     parts = [
-        f"{keys} shape keys" if keys else "",
-        f"{len(properties) - keys} rotations" if len(properties) > keys else "",
+        _counted(keys, "shape key"),
+        _counted(len(properties) - keys, "rotation"),
     ]
     what = " and ".join(part for part in parts if part)
     yield Finding("outlook", "what", "INFO", f"Animates {what} of {', '.join(_name(block) for block in blocks)}.")
@@ -391,6 +394,11 @@ def _outlook(draft: Draft, options: BakeOptions, with_clip: bool) -> Iterator[Fi
     if draft.replaced:
         names = ", ".join(f"'{name}'" for name in sorted(draft.replaced))
         yield Finding("outlook", "replaced", "INFO", f"Replaces the take {names}.")
+
+
+def _counted(count: int, thing: str) -> str:
+    """'1 rotation', '2 rotations'; empty for none."""
+    return f"{count} {thing}{'s' if count > 1 else ''}" if count else ""
 
 
 def _name(block: Any) -> str:

@@ -57,7 +57,7 @@ class _Source:
         if animation is None:
             return False
         active = set() if animation.use_tweak_mode else active_paths(self.block)
-        drivers = {driver.data_path for driver in animation.drivers}
+        drivers = {driver.data_path for driver in animation.drivers if not driver.mute}
         return self.path in drivers | {path for path, _ in active | nla_paths(self.block)}
 
     def values(self) -> NDArray[np.float64]:

@@ -115,7 +115,7 @@ def _halves(character: Character, vertices: Mapping[str, NDArray[np.intp]], up: 
     heights = {
         mesh.name: points_of(mesh)[vertices[mesh.name]] @ up for mesh in character.meshes if mesh.name in vertices
     }
-    middle = np.median(np.concatenate(list(heights.values()))) if heights else 0.0
+    middle = np.median(np.concatenate(list(heights.values())))
     return [{name: vertices[name][above(h)] for name, h in heights.items()}
             for above in (lambda h: h >= middle, lambda h: h <= middle)]  # fmt: skip
 
@@ -143,7 +143,7 @@ def _head_bone(rig: Rig, place: FacePlace | None, answer: _Answer) -> tuple[str,
         believed = not carried or rig.weight(control, carried) >= LIMITS.named_weight
         if believed and rig.moves_something(control):
             return control, "name", 1.0 if around == 0 else 0.9
-    heaviest = _heaviest(rig, vertices, _up(place, rig.character)) if rig.skins else None
+    heaviest = _heaviest(rig, vertices, _up(place, rig.character)) if carried else None
     control = rig.control(heaviest) if heaviest is not None and rig.pose[heaviest].parent is not None else None
     if control is not None:
         return control, "geometry", 0.7
@@ -457,12 +457,14 @@ def find_turning(character: Character, place: FacePlace | None = None) -> Found:
     place: where its face is; without it, only names and the skin of what shape keys move tell.
     """
     answer = _Answer()
-    rig, head = None, None
-    if character.armature is not None and len(rig_bones(character.armature)):
-        rig = Rig(character.armature, character)
+    rig, head, armature = None, None, character.armature
+    if armature is not None and armature.pose is None:  # Blender poses what has been in a scene
+        answer.notes.append(f"The armature '{armature.name}' was never in a scene, so it has no pose. Link it to one.")
+    elif armature is not None and len(rig_bones(armature)):
+        rig = Rig(armature, character)
         head = _add_head(rig, place, answer)
         _add_jaw(rig, head, place, answer)
-    else:
+    if rig is None:
         _add_head_object(character, place, answer)
         _add_jaw_object(character, answer)
     _add_eyes(rig, character, head, place, answer)

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import bpy
 import numpy as np
@@ -14,6 +14,7 @@ from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import FACTORS, LIMITS
 from blender_demo.scene.actions import MARKER, active_curves, own_tracks, takes
 from blender_demo.scene.bake import BakeOptions, BakeReport, FactorBake, bake, remove_all, remove_bake
+from blender_demo.scene.bake_options import Target
 from blender_demo.scene.character import Character, find_character, shape_keys
 from blender_demo.scene.detect import detect_character
 from blender_demo.scene.head import add_head
@@ -309,3 +310,22 @@ def test_sliders_beyond_one_and_below_zero_are_used(rigged: Character, steady_cl
     bpy.context.scene.frame_set(10)
     assert keys["jawOpen"].value == pytest.approx(1.6, abs=0.003)
     assert keys["mouthPucker"].value == pytest.approx(-0.5, abs=0.003)
+
+
+@pytest.mark.parametrize("target", get_args(Target))
+@pytest.mark.parametrize(("start_frame", "ease_s"), [(5.0, 0.0001), (5.0000001, 0.0), (5.005, 0.2), (4.995, 0.2)])
+def test_no_two_keys_are_so_close_that_blender_drops_one(
+    animated: Character, lively_clip: MotionClip, target: Target, start_frame: float, ease_s: float
+) -> None:
+    options = BakeOptions(start_frame=start_frame, ease_s=ease_s, target=target, interpolation="BEZIER")
+    bake(lively_clip, animated, detect_character(animated), options, bpy.context.scene)
+
+
+def test_a_take_whose_frames_an_artist_forgot_is_replaced(rigged: Character, lively_clip: MotionClip) -> None:
+    profile = detect_character(rigged)
+    bake(lively_clip, rigged, profile, BakeOptions(take="old"), bpy.context.scene)
+    for action in bpy.data.actions:
+        if "demo_frames" in action:
+            del action["demo_frames"]
+    bake(lively_clip, rigged, profile, BakeOptions(take="new"), bpy.context.scene)
+    assert [take.name for take in takes(rigged.data_blocks())] == ["new"]

@@ -201,3 +201,30 @@ def test_a_waving_cloth_has_no_face() -> None:
 def test_a_door_that_opens_does_not_speak(face_mesh: Make) -> None:
     with pytest.raises(RigError, match="cannot be animated"):
         detect_character(find_character(face_mesh("Door", ("open",))))
+
+
+def test_a_character_that_is_nowhere_is_refused_with_the_remedy(own: Character) -> None:
+    own.root.location.x = float("nan")
+    with pytest.raises(RigError, match=r"is no number\. Clear its transforms"):
+        detect_character(own)
+
+
+def test_an_armature_that_was_never_in_a_scene_keeps_no_face_from_speaking(own: Character) -> None:
+    fresh = bpy.data.objects.new("fresh", own.armature.data)  # pyright: ignore[reportOptionalMemberAccess]
+    for part in own.parts:
+        for modifier in (m for m in part.modifiers if m.type == "ARMATURE"):
+            modifier.object = fresh  # pyright: ignore[reportAttributeAccessIssue]
+        part.parent = fresh if part.parent == own.armature else part.parent
+    assert fresh.pose is None
+    profile = detect_character(find_character(own.meshes[0]))
+    assert profile.moves_lips
+    assert any("'fresh' was never in a scene" in note for note in profile.notes)
+
+
+def test_a_muted_driver_holds_no_key(own: Character, steady_clip: Callable[..., MotionClip]) -> None:
+    jaw = _keys(own).key_blocks["jawOpen"]
+    jaw.driver_add("value").mute = True  # pyright: ignore[reportAttributeAccessIssue]
+    report = bake(steady_clip(jawOpen=1.0), own, detect_character(own), BakeOptions(), bpy.context.scene)
+    assert not any("driver" in warning for warning in report.warnings)
+    bpy.context.scene.frame_set(10)
+    assert jaw.value == pytest.approx(1.0)

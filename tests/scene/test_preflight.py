@@ -83,6 +83,13 @@ def _lock(character: Character) -> None:
     next(iter(active_curves(_keys(character)).values())).lock = True
 
 
+def _cycle(character: Character) -> None:
+    from blender_demo.scene.actions import active_curves
+
+    _key_jaw(character)
+    next(iter(active_curves(_keys(character)).values())).modifiers.new("CYCLES")
+
+
 HINDRANCES: dict[str, tuple[Spoil, dict[str, Any]]] = {
     "active_action": (_key_jaw, {}),
     "nla_off": (lambda c: (_keys(c).animation_data_create(), setattr(_keys(c).animation_data, "use_nla", False)), {}),
@@ -101,6 +108,8 @@ HINDRANCES: dict[str, tuple[Spoil, dict[str, Any]]] = {
     "edit_mode": (_edit, {}),
     "muted_curves": (_mute_group, {"target": "ACTIVE"}),
     "locked_curves": (_lock, {"target": "ACTIVE"}),
+    "curve_modifiers": (_cycle, {"target": "ACTIVE"}),
+    "absolute_keys": (lambda c: setattr(_keys(c), "use_relative", False), {}),
 }
 
 

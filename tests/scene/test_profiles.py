@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An artist's mapping stays with the character, whatever happens to the file and to names."""
 
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import bpy
 import pytest
 
 import blender_demo
 from blender_demo.backend.errors import RigError
+from blender_demo.backend.motion.factors import ARKIT_NAMES, CHANNELS
 from blender_demo.scene.character import Character, find_character
 from blender_demo.scene.detect import detect_character
 from blender_demo.scene.edit_profile import add_key, add_rotation, edit, remove, rows_of, set_gain
@@ -23,7 +25,16 @@ from blender_demo.scene.profiles import (
     profile_of,
     store_profile,
 )
-from blender_demo.scene.rig_profile import KeyBinding, RigProfile
+from blender_demo.scene.rig_profile import (
+    MOST_GAIN,
+    PROFILE_VERSION,
+    KeyBinding,
+    RigProfile,
+    Role,
+    RotationBinding,
+    Source,
+)
+from tests.conftest import REPO
 
 pytestmark = pytest.mark.matrix
 
@@ -237,3 +248,21 @@ def test_a_share_leaves_the_axes_of_a_bone_alone(rigged: Character) -> None:
     old = rows_of(profile, "headYaw")[0]
     (new,) = (b for b in edit(profile, rigged, old, "headYaw", share=0.1).rotations if b.bone == old.bone)
     assert new == replace(old, share=0.1, source="artist")
+
+
+def test_the_schema_names_what_a_profile_holds() -> None:
+    schema = json.loads((REPO / "docs" / "rig_profile.schema.json").read_text(encoding="utf-8"))
+
+    def names(kind: type) -> set[str]:
+        return {f.name for f in fields(kind)}
+
+    assert set(schema["properties"]) == names(RigProfile)
+    assert schema["properties"]["version"]["const"] == PROFILE_VERSION
+    assert schema["properties"]["gains"]["additionalProperties"]["maximum"] == MOST_GAIN
+    assert schema["properties"]["gains"]["propertyNames"]["enum"] == list(CHANNELS)
+    key, rotation = schema["$defs"]["key"], schema["$defs"]["rotation"]
+    assert set(key["properties"]) == names(KeyBinding)
+    assert key["properties"]["channels"]["propertyNames"]["enum"] == list(ARKIT_NAMES)
+    assert set(rotation["properties"]) == names(RotationBinding)
+    assert set(rotation["properties"]["role"]["enum"]) == set(get_args(Role))
+    assert set(key["properties"]["source"]["enum"]) == set(get_args(Source))

@@ -23,7 +23,7 @@ from .conversion import least_squares_in_box, meanings_matrix
 from .face_map import EYE_Y, HALF_MOUTH, MOUTH_Y, OPENING, FaceMap, on_face
 from .shape_features import key_amplitudes, local_features, place_features, unit
 
-__all__ = ["CLASSES", "PROTOTYPE_FILE", "FaceFound", "Reading", "find_face", "read_shapes"]
+__all__ = ["CLASSES", "PROTOTYPE_FILE", "FaceFound", "Reading", "find_face", "find_face_in", "read_shapes"]
 
 Floats = NDArray[np.float32]
 
@@ -68,7 +68,7 @@ _OTHER_SIDE: Final = 0.75
 """Difference of sides from which a key and a class cannot be the same: one is of both sides, the other of one."""
 
 _TOO_FAR: Final = (0.10, 0.14)
-"""Metres on the common face: no key of a face moves a vertex farther than the second, few farther than the first."""
+"""Meters on the common face: no key of a face moves a vertex farther than the second, few farther than the first."""
 
 _LEAST_LIKENESS: Final = 0.45
 _LEAST_MIXTURE: Final = 0.75
@@ -109,6 +109,12 @@ _SHUTS_MOST: Final = (0.5, 0.8)
 
 _BLINK_BONUS: Final = 0.3
 
+_LIKELIEST_FRAME: Final = 0.8
+"""What likeness counts in other directions than the likeliest."""
+
+_CLEARLY_A_FACE: Final = 0.4
+"""Mean likeness of keys in a first look from which no other direction is tried."""
+
 _COUNTED: Final = 0.3
 """Likeness from which a key speaks for a guess of where the face is."""
 
@@ -143,13 +149,13 @@ class FaceFound:
 
 @dataclass(frozen=True)
 class _Prototypes:
-    """Features of all classes on several heads: place (H, N, 3 A), local (H, N, 147), amplitude in metres (N,)."""
+    """Features of all classes on several heads: place (H, N, 3 A), local (H, N, 147), amplitude in meters (N,)."""
 
     anchors: Floats
     place: Floats
     local: Floats
     amplitude: Floats
-    shapes: Floats  # (52, 3 A) mean motion of each channel in metres, for mixtures
+    shapes: Floats  # (52, 3 A) mean motion of each channel in meters, for mixtures
     sidedness: Floats  # (N,)
 
 
@@ -233,6 +239,21 @@ def find_face(
     eyes: height of the eyes, and how far from the middle they are, where that is known.
     heads: names of the known heads to compare with; all by default.
     """
+    found = find_face_in([np.eye(3)], points, deltas, heads, eyes)
+    return None if found is None else found[0]
+
+
+def find_face_in(
+    frames: Sequence[NDArray[np.floating]],
+    points: NDArray[np.floating],
+    deltas: NDArray[np.floating],
+    heads: tuple[str, ...] | None = None,
+    eyes: tuple[float, float] | None = None,
+) -> tuple[FaceFound, NDArray[np.floating]] | None:
+    """`find_face`, and that of some head frames (3, 3) in which the keys look most like those of a face.
+
+    frames: the likeliest first. It is the one unless another is clearly better.
+    """
     known = _prototypes(heads)
     keys = np.flatnonzero(np.abs(deltas).max(axis=(1, 2), initial=0.0) > 0.0)
     if not len(keys):
@@ -242,20 +263,32 @@ def find_face(
         local = keys[np.array(moved) <= max(np.median(moved), 0.5 * max(moved))]
         keys = np.random.default_rng(0).choice(local, min(_ENOUGH_KEYS, len(local)), replace=False)
     points, deltas = _sample(points, deltas[keys], _FULL)
-    rough, fine = _sample(points, deltas, _ROUGH), _sample(points, deltas, _FINE)
     coarse = replace(known, anchors=known.anchors[::2], place=unit(_every_other_anchor(known.place)))
 
     def rated(face: FaceMap, sample: tuple[Floats, Floats], by: _Prototypes) -> float:
         alike = _Seen.through(face, *sample).place_likeness(by).max(axis=1)
         return float(np.clip(alike - _COUNTED, 0.0, None).mean())
 
-    def best(faces: Iterable[FaceMap], count: int) -> list[FaceMap]:
-        return sorted(faces, key=lambda face: -rated(face, rough, coarse))[:count]
+    def best(faces: Iterable[FaceMap], sample: tuple[Floats, Floats], count: int) -> list[tuple[float, FaceMap]]:
+        return sorted(((rated(face, sample, coarse), face) for face in faces), key=lambda pair: -pair[0])[:count]
 
-    people = best(_guesses(*rough, eyes), 2 * _STARTS)
-    starts = best([variant for face in people for variant in _cartoons(face)], _STARTS)
-    found = [_improved(face, lambda guess: rated(guess, fine, known)) for face in starts]
-    return max(found, key=lambda face: face.likeness, default=None)
+    searched: list[tuple[float, int, list[FaceMap], tuple[Floats, Floats]]] = []
+    for place, frame in enumerate(frames):
+        sample = _sample(points @ frame, deltas @ frame, _FINE)
+        rough = _sample(*sample, _ROUGH)
+
+        people = best(_guesses(*rough, eyes), rough, 2 * _STARTS)
+        starts = best((variant for _, face in people for variant in _cartoons(face)), rough, _STARTS)
+        if starts:
+            likeness = starts[0][0] * (1.0 if place == 0 else _LIKELIEST_FRAME)
+            searched.append((likeness, place, [face for _, face in starts], sample))
+            if likeness >= _CLEARLY_A_FACE:
+                break
+    if not searched:
+        return None
+    _, place, starts, sample = max(searched, key=lambda one: one[0])
+    improved = [_improved(face, lambda guess: rated(guess, sample, known)) for face in starts]
+    return max(improved, key=lambda face: face.likeness), frames[place]
 
 
 def _every_other_anchor(place: Floats) -> Floats:

@@ -19,10 +19,10 @@ EYE_Y: Final = 0.040
 MOUTH_Y: Final = -0.036
 HALF_MOUTH: Final = 0.0255
 OPENING: Final = 0.011
-"""Places on the own head in metres: eyes, mouth, half the width of the mouth; half the height of eyes and mouth."""
+"""Places on the own head in meters: eyes, mouth, half the width of the mouth; half the height of eyes and mouth."""
 
 _BOUNDS: Final = np.array([[-0.09, 0.09], [-0.11, 0.12]])
-"""What the common face covers, in metres: ears left out, chin to forehead."""
+"""What the common face covers, in meters: ears left out, chin to forehead."""
 
 _FAR: Final = 10.0
 
@@ -70,7 +70,7 @@ class FaceMap:
     def apply(
         self, points: NDArray[np.floating], deltas: NDArray[np.floating]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Points (V, 3) as places on the common face (V, 2), and motions (K, V, 3) in its scale, in metres."""
+        """Points (V, 3) as places on the common face (V, 2), and motions (K, V, 3) in its scale, in meters."""
         own, common = self._knots()
         height = points[:, 1]
         share = np.clip((height - self.mouth_y) / (self.eye_y - self.mouth_y), 0.0, 1.0)

@@ -15,7 +15,7 @@ __all__ = ["key_amplitudes", "local_features", "place_features", "unit"]
 Floats = NDArray[np.float32]
 
 _PLACE_SIGMA: Final = 0.007
-"""Metres on the common face that one place sees."""
+"""Meters on the common face that one place sees."""
 
 _PLACE_FLOOR: Final = 0.02
 _LOCAL_FLOOR: Final = 0.5
@@ -47,7 +47,7 @@ def _near(places: Floats, centers: Floats, sigma: float, floor: float) -> Floats
 
 
 def place_features(places: Floats, deltas: Floats, anchors: Floats) -> Floats:
-    """Mean motion (K, 3 A) near each anchor (A, 2), in metres, from places (V, 2) and motions (K, V, 3)."""
+    """Mean motion (K, 3 A) near each anchor (A, 2), in meters, from places (V, 2) and motions (K, V, 3)."""
     keys, vertices, _ = deltas.shape
     seen = _near(places, anchors, _PLACE_SIGMA, _PLACE_FLOOR)
     motion = seen @ deltas.transpose(1, 0, 2).reshape(vertices, 3 * keys)

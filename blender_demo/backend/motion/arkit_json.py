@@ -20,6 +20,7 @@ programs pass over: the remaining channels and the clip's settings, so that all 
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -371,7 +372,7 @@ def _first(table: Mapping[str, Any], keys: Sequence[str]) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _listed(names: Sequence[str]) -> str:

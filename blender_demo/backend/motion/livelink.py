@@ -66,7 +66,7 @@ _MAY_LACK: Final = {"TongueOut", *_HEAD, *_EYES}
 _SETTING: Final = "live_link"
 _DECIMALS: Final = 10
 _MOST_DECIMALS: Final = 17
-_TIMECODE: Final = re.compile(r"\d+:[0-5]?\d:[0-5]?\d:[0-5]?\d(\.\d+)?")
+_TIMECODE: Final = re.compile(r"\d{1,4}:[0-5]?\d:[0-5]?\d:[0-5]?\d(\.\d+)?")
 _TICKS: Final = 60
 _OTHER_TICK_RATES: Final = (24, 25, 30, 50)
 """Of other programs that write this format; told from a whole second in which no higher number comes up."""

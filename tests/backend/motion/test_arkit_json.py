@@ -217,6 +217,7 @@ BAD = {
     "fewer than told": (told(numFrames=3), "tells of 3 frames and has 2: it is cut off"),
     "damaged table": (told(demo={"names": ["headYaw"]}), 'its table "demo" is damaged'),
     "short table": (told(demo={"names": ["headYaw"], "values": [[0]], "audioHash": "", "settings": {}}), "is damaged"),
+    "huge": (told(weightMat=[[0.1, 10**400]]), "frame 1: mouthClose is not a number"),
     "deep": ("[" * 100_000, "this is not JSON"),
 }
 

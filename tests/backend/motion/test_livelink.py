@@ -278,6 +278,7 @@ def damaged(path: Path, line: int, old: str, new: str) -> Path:
         (4, ",61,", ",61,0.5,", "line 4: 64 values where the header has 63"),
         (5, "13:00:00:06.000", "0.2", "line 5: '0.2' is not a timecode"),
         (5, "13:00:00:06.000", "13:00:00:61.000", "line 5: '13:00:00:61.000' is not a timecode"),
+        (5, "13:00:00:06.000", f"{'9' * 400}:00:00:06.000", "is not a timecode"),
         (6, "13:00:00:08.000", "13:00:00:06.000", "line 6: the timecode does not go on"),
         (3, ",0.", ",O.", "line 3: could not convert"),
         (3, ",0.", ",nan0.", "line 3: could not convert"),
