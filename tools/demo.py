@@ -190,13 +190,13 @@ def build_scene(clip: MotionClip, audio: Path) -> tuple[bpy.types.Scene, BakeRep
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.data.scenes[0]
     scene.render.fps, scene.render.fps_base = SCENE_FPS, 1.0
+    scene.frame_start, scene.frame_end = 1, round(clip.duration_s * scene_fps(scene))
     character = find_character(head.add_head(scene).meshes[0])
     profile = detect_character(character)
     report = bake(clip, character, profile, BakeOptions(start_frame=1, take=audio.stem), scene)
     head.add_stage(scene)
     editor = scene.sequence_editor_create()
     editor.strips.new_sound(audio.stem, str(audio), channel=1, frame_start=1).sound.pack()
-    scene.frame_start, scene.frame_end = 1, round(clip.duration_s * scene_fps(scene))
     scene.sync_mode = "AUDIO_SYNC"
     scene.display.render_aa = "FXAA"  # a sixth of the time of the default where there is no GPU
     scene.frame_set(1)
