@@ -189,8 +189,15 @@ def _without_double_jaw(
     """
     opening = [binding for binding in bindings if "jawOpen" in binding.carried]
     jaws = [turning for turning in turnings if turning.role == "jaw"]
-    parts = [b for b in opening if any(_share(jaw, read[b.object], b.key) > _SAME_SKIN for jaw in jaws)]
-    whole = [b for b in parts if any(_lowered(jaw, read[b.object], b.key, frame) > _WHOLE_JAW for jaw in jaws)]
+    held = [_held_by(jaw, read, opening) for jaw in jaws]
+    parts = [b for b in opening if any(_share(by[b.object], read[b.object], b.key) > _SAME_SKIN for by in held)]
+
+    def opens_whole(b: KeyBinding) -> bool:
+        keyed = read[b.object]
+        lowered = (_lowered(jaw, by[b.object], keyed, b.key, frame) for jaw, by in zip(jaws, held, strict=True))
+        return max(lowered) > _WHOLE_JAW
+
+    whole = any(map(opens_whole, parts))
     if whole:
         names = " and ".join(f"'{jaw.bone or jaw.object.name}'" for jaw in jaws)
         notes.append(f"Shape keys open the mouth, so {names} {'rest' if len(jaws) > 1 else 'rests'}.")
@@ -199,23 +206,32 @@ def _without_double_jaw(
     return list(turnings), tuple(replace(b, channels=channels) for b, channels in rest if channels)
 
 
-def _lowered(turning: Turning, keyed: KeyedMesh, key: str, frame: NDArray[np.float64]) -> float:
+def _held_by(
+    turning: Turning, read: Mapping[str, KeyedMesh], bindings: Iterable[KeyBinding]
+) -> dict[str, NDArray[np.float32]]:
+    """For each mesh of the bindings how much of each vertex (V,), 0..1, hangs on what turns."""
+    held = {}
+    for name in dict.fromkeys(binding.object for binding in bindings):
+        mesh = read[name].object
+        if turning.bone and mesh.find_armature() == turning.object:
+            held[name] = deformed_vertices(mesh, turning.object, turning.bone)
+        else:
+            held[name] = np.full(len(mesh.data.vertices), float(turning.object == mesh), np.float32)
+    return held
+
+
+def _lowered(jaw: Turning, held: NDArray[np.float32], keyed: KeyedMesh, key: str, frame: NDArray[np.float64]) -> float:
     """How far a key lowers what hangs on a jaw, over how far the jaw, when it turns, would."""
-    if not turning.bone or keyed.object.find_armature() != turning.object:
-        return float(turning.object == keyed.object)
-    held = deformed_vertices(keyed.object, turning.object, turning.bone)
-    before = np.clip((points_of(keyed.object) - turning.position) @ frame[:, 2], 0.0, None)
+    if not jaw.bone:
+        return float(jaw.object == keyed.object)
+    before = np.clip((points_of(keyed.object) - jaw.position) @ frame[:, 2], 0.0, None)
     lowered = -keyed.deltas[keyed.names.index(key)] @ frame[:, 1]
     return float(held[keyed.vertices] @ lowered) / max(JAW_OPEN_RAD * float(held @ before), 1e-9)
 
 
-def _share(turning: Turning, keyed: KeyedMesh, key: str) -> float:
-    """The part of a key's motion that happens to skin of a bone, or to an object, that turns."""
-    if not turning.bone:
-        return float(turning.object == keyed.object)
-    if keyed.object.find_armature() != turning.object:
-        return 0.0
-    return float(deformed_vertices(keyed.object, turning.object, turning.bone)[keyed.vertices] @ keyed.energy_of(key))
+def _share(held: NDArray[np.float32], keyed: KeyedMesh, key: str) -> float:
+    """The part of a key's motion that happens to what is held."""
+    return float(held[keyed.vertices] @ keyed.energy_of(key))
 
 
 def _without_double_gaze(
@@ -227,19 +243,21 @@ def _without_double_gaze(
     """
     eyes = [turning for turning in turnings if turning.role == "eye"]
     looking = [binding for binding in bindings if set(binding.channels) <= _EYE_LOOK]
-    doubled = {b.object for b in looking if any(_share(eye, read[b.object], b.key) > _SAME_SKIN for eye in eyes)}
+    held = [_held_by(eye, read, looking) for eye in eyes]
+    doubled = {
+        b.object for b in looking if any(_share(by[b.object], read[b.object], b.key) > _SAME_SKIN for by in held)
+    }
     if not doubled:
         return list(turnings), tuple(bindings)
-    if max(_hold(eye, read[name].object) for eye in eyes for name in doubled) < _FULL_HOLD:
+    firmest = [
+        by[name].max(initial=0.0) if eye.bone else 1.0
+        for eye, by in zip(eyes, held, strict=True) for name in doubled
+    ]  # fmt: skip
+    if max(firmest) < _FULL_HOLD:
         notes.append("The eye bones hold their eyes only by half, so they rest and the eyeLook keys turn the eyes.")
-        return [turning for turning in turnings if turning not in eyes], tuple(bindings)
+        return [turning for turning in turnings if turning.role != "eye"], tuple(bindings)
     notes.append(f"The gaze turns the eyes themselves, so the eyeLook keys of {', '.join(sorted(doubled))} rest.")
     return list(turnings), tuple(b for b in bindings if not (b in looking and b.object in doubled))
-
-
-def _hold(eye: Turning, mesh: bpy.types.Object) -> float:
-    """How fast an eye bone holds the skin that it holds most."""
-    return float(deformed_vertices(mesh, eye.object, eye.bone).max(initial=0.0)) if eye.bone else 1.0
 
 
 def _refusal(character: Character, rotations: Sequence[RotationBinding], still: Collection[str]) -> str:
