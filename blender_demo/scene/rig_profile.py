@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from ..backend.errors import RigError
+from ..backend.motion.atomic import written_whole
 from ..backend.motion.factors import ARKIT_NAMES, CHANNELS, FACTOR_INDEX, FACTORS
 
 __all__ = [
@@ -221,13 +222,9 @@ class RigProfile:
             raise RigError(f"The rig profile cannot be read: {error}.") from error
 
     def save(self, path: Path) -> None:
-        """Write the profile as JSON."""
-        try:
-            Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise RigError(
-                f"Cannot write the rig profile {path}: {error.strerror or error}. Choose a folder you may write to."
-            ) from error
+        """Write the profile as JSON, whole or not at all. Raises RigError."""
+        with written_whole(Path(path), "rig profile", RigError) as temporary:
+            temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "RigProfile":
