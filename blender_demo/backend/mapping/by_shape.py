@@ -232,14 +232,12 @@ def find_face(
     points: NDArray[np.floating],
     deltas: NDArray[np.floating],
     heads: tuple[str, ...] | None = None,
-    eyes: tuple[float, float] | None = None,
 ) -> FaceFound | None:
     """The face that the keys, points (V, 3) and motions (K, V, 3) in the head frame, speak for; None without any.
 
-    eyes: height of the eyes, and how far from the middle they are, where that is known.
     heads: names of the known heads to compare with; all by default.
     """
-    found = find_face_in([np.eye(3)], points, deltas, heads, eyes)
+    found = find_face_in([np.eye(3)], points, deltas, heads)
     return None if found is None else found[0]
 
 
@@ -248,7 +246,6 @@ def find_face_in(
     points: NDArray[np.floating],
     deltas: NDArray[np.floating],
     heads: tuple[str, ...] | None = None,
-    eyes: tuple[float, float] | None = None,
 ) -> tuple[FaceFound, NDArray[np.floating]] | None:
     """`find_face`, and that of some head frames (3, 3) in which the keys look most like those of a face.
 
@@ -277,7 +274,7 @@ def find_face_in(
         sample = _sample(points @ frame, deltas @ frame, _FINE)
         rough = _sample(*sample, _ROUGH)
 
-        people = best(_guesses(*rough, eyes), rough, 2 * _STARTS)
+        people = best(_guesses(*rough), rough, 2 * _STARTS)
         starts = best((variant for _, face in people for variant in _cartoons(face)), rough, _STARTS)
         if starts:
             likeness = starts[0][0] * (1.0 if place == 0 else _LIKELIEST_FRAME)
@@ -295,8 +292,8 @@ def _every_other_anchor(place: Floats) -> Floats:
     return place.reshape(*place.shape[:2], -1, 3)[:, :, ::2].reshape(*place.shape[:2], -1)
 
 
-def _guesses(points: Floats, deltas: Floats, eyes: tuple[float, float] | None) -> Iterator[FaceMap]:
-    """Faces whose eyes, unless they are told, and mouth lie where some keys have their middle."""
+def _guesses(points: Floats, deltas: Floats) -> Iterator[FaceMap]:
+    """Faces whose mouth, and eyes where they have keys, lie where some keys have their middle."""
     energy = np.sum(deltas**2, axis=2)
     there = energy.sum(axis=1) > 0.0
     weights = energy[there] / energy[there].sum(axis=1, keepdims=True)
@@ -314,12 +311,12 @@ def _guesses(points: Floats, deltas: Floats, eyes: tuple[float, float] | None) -
         at_mouth = np.abs(centers[:, 1] - mouth) <= near
         half_mouth = float(np.median(spread[at_mouth]))
         above = [mouth + half_mouth * size * _EYES_OVER_MOUTH for size in (0.8, 1.0, 1.25)]  # eyes may have no keys
-        for eye in [eyes[0]] if eyes is not None else [*levels, *above]:
+        for eye in (*levels, *above):
             if eye - mouth <= 2.0 * near:
                 continue
             usual = FaceMap.of_usual_size(eye, mouth, middle)
             at_eye = np.abs(centers[:, 1] - eye) <= near
-            aside_eye = [eyes[1]] if eyes is not None else [float(np.median(aside[at_eye]))] if at_eye.any() else []
+            aside_eye = [float(np.median(aside[at_eye]))] if at_eye.any() else []
             for eye_x in {*aside_eye, usual.eye_x}:
                 for half in {half_mouth, usual.half_mouth}:
                     guess = replace(usual, eye_x=eye_x, half_mouth=half)
