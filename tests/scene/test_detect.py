@@ -13,7 +13,6 @@ import pytest
 from mathutils import Matrix
 
 from blender_demo.backend.errors import RigError
-from blender_demo.backend.mapping.names import match_names
 from blender_demo.backend.motion.factors import ARKIT_NAMES, CHANNELS, FACTOR_OF, FACTORS
 from blender_demo.scene.character import Character, find_character, rest_matrix
 from blender_demo.scene.detect import detect, detect_character
@@ -21,6 +20,7 @@ from blender_demo.scene.face_frame import UPRIGHT, face_frame
 from blender_demo.scene.face_points import read_mesh
 from blender_demo.scene.head import add_head
 from blender_demo.scene.rig_profile import RigProfile
+from tests.plainest_names import match_names
 
 pytestmark = pytest.mark.matrix
 

@@ -34,7 +34,7 @@ from typing import Any, Final
 
 from ..motion.factors import ARKIT_NAMES
 
-__all__ = ["Recognized", "is_of_body", "match_names", "plain", "recognize"]
+__all__ = ["Recognized", "is_of_body", "recognize"]
 
 _FOLDER: Final = Path(__file__).parent
 _DUPLICATE: Final = re.compile(r"\.\d{3}$")
@@ -136,11 +136,6 @@ class _Tables:
     acting: frozenset[str]
     run: re.Pattern[str]
     word: re.Pattern[str]
-
-
-def plain(name: str) -> str:
-    """A name without case, separators, Blender's '.001' and a name space up to ':'."""
-    return re.sub(r"[^0-9a-z]", "", _DUPLICATE.sub("", name).rsplit(":", 1)[-1].lower())
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -380,13 +375,3 @@ def recognize(names: Iterable[str]) -> dict[str, Recognized]:
                     _confidence(name, best),
                 )
     return answer
-
-
-def match_names(names: Iterable[str]) -> dict[str, str]:
-    """For each ARKit channel that some key shows alone and in full, the name that says so most plainly."""
-    best: dict[str, tuple[float, int, str]] = {}
-    for name, found in recognize(names).items():
-        channel, weight = next(iter(found.channels.items()))
-        if len(found.channels) == 1 and weight == 1.0:
-            best[channel] = min(best.get(channel, (0.0, 0, "")), (-found.confidence, len(name), name))
-    return {channel: best[channel][2] for channel in ARKIT_NAMES if channel in best}

@@ -12,8 +12,9 @@ import pytest
 
 from blender_demo.backend.head.head_model import load_head
 from blender_demo.backend.mapping import names as names_module
-from blender_demo.backend.mapping.names import Recognized, match_names, recognize
+from blender_demo.backend.mapping.names import Recognized, recognize
 from blender_demo.backend.motion.factors import ARKIT_NAMES
+from tests.plainest_names import match_names
 
 CONVENTIONS = Path(names_module.__file__).parent / "conventions"
 
