@@ -12,8 +12,9 @@ from PIL import Image
 
 from blender_demo.backend.head.head_model import load_head
 from blender_demo.backend.motion.factors import ARKIT_NAMES
+from blender_demo.backend.portrait.controls import PortraitControls
 from blender_demo.backend.portrait.fit import HeadFit
-from blender_demo.backend.portrait.frames import PortraitControls, render_frames
+from blender_demo.backend.portrait.frames import render_frames
 from blender_demo.backend.portrait.portrait import Portrait
 
 from .motion import speech_like_clip

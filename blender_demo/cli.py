@@ -11,6 +11,7 @@ import argparse
 import ctypes
 import importlib.util
 import json
+import math
 import os
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from .backend.errors import AudioError, BakeError, ClipError, DemoError, Portrai
 from .backend.motion.clip import MotionClip
 from .backend.motion.factors import FACTORS
 from .backend.motion.formats import FORMATS, check_format, read_motion, write_motion
+from .backend.portrait.controls import PortraitControls
 from .backend.portrait.order import PortraitOrder, PortraitResult
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
 from .backend.worker.client import GenerationJob, Job, PortraitJob, Worker, worker_site_dirs
@@ -269,10 +271,20 @@ def _portrait_order(options: argparse.Namespace, clip: Path, fps: float) -> Port
             landmarks=str(options.landmarks or ""),
             alpha=options.alpha,
             overwrite=options.overwrite,
+            controls=_controls(options),
+            refine=options.refine,
             device=options.device,
         )
     except PortraitError as error:
         raise _UsageError(str(error)) from error
+
+
+def _controls(options: argparse.Namespace) -> PortraitControls:
+    """Raises PortraitError for what is out of range."""
+    yaw, pitch = map(math.radians, options.gaze)
+    turn = tuple(map(math.radians, options.head))
+    gains = {factor.name: getattr(options, factor.name) for factor in FACTORS}
+    return PortraitControls(**gains, gaze_offset=(yaw, pitch), head_offset=turn, blinks=tuple(options.blink))
 
 
 def _rate_of_portrait(options: argparse.Namespace) -> float:
@@ -625,6 +637,14 @@ def _add_bake_arguments(parser: argparse.ArgumentParser) -> None:
         "expression.include=no; repeatable")  # fmt: skip
 
 
+_GAIN_HELP: Final = {
+    "lip": "how far the lips move; 1 is as in the clip",
+    "pose": "the same of the head",
+    "eyes": "the same of gaze and lids",
+    "expression": "the same of brows, cheeks and nose",
+}
+
+
 def _add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
     usual, add = PortraitOrder, parser.add_argument
     add("--image", type=Path, required=True, metavar="PICTURE", help="one face, seen from the front: PNG, JPEG, ...")
@@ -636,6 +656,16 @@ def _add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fps", type=float, help=f"frames per second; those of --blend, or {usual.fps:g}, if left out")
     add("--landmarks", type=Path, metavar="FILE.json", help="points of the face, where they are not to be found")
     add("--alpha", action="store_true", help="leave the background transparent")
+    for factor in FACTORS:
+        add(f"--{factor.name}", type=float, default=1.0, metavar="GAIN", help=_GAIN_HELP[factor.name])
+    add("--gaze", type=float, nargs=2, default=(0.0, 0.0), metavar=("YAW", "PITCH"), help="degrees by which the eyes "
+        "turn further, to the face's right and down")  # fmt: skip
+    add("--head", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("YAW", "PITCH", "ROLL"), help="degrees by "
+        "which the head turns further, to the face's right and down, and tips to its right shoulder")  # fmt: skip
+    add(
+        "--blink", type=float, nargs="+", default=(), metavar="SECONDS", help="when the lids shut, from the first frame"
+    )
+    add("--no-refine", dest="refine", action="store_false", help="do without the network that repairs mouth and lids")
     add("--overwrite", action="store_true", help="replace frames of another portrait in DIR, and add to --blend")
     add("--blend", type=Path, metavar="FILE", help="show the frames in this Blender file, on a plane; made if need be")
     add("--start-frame", type=int, default=1, metavar="FRAME", help="frame of the scene that shows the first")

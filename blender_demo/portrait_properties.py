@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the artist sets of a talking portrait, saved with the scene: the picture, how it is drawn, and where it goes."""
 
-from typing import Final
+from math import pi
+from typing import TYPE_CHECKING, Any, Final
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-__all__ = ["CLASSES", "DemoPortrait"]
+if TYPE_CHECKING:
+    from .backend.portrait.controls import PortraitControls
+
+__all__ = ["CLASSES", "DemoBlink", "DemoPortrait"]
 
 _MOTIONS: Final = (
     ("TAKE", "Take", "The present take, as it was generated, imported or chosen"),
@@ -21,6 +25,24 @@ _LOOKS: Final = (
     ("EMISSION", "Unlit", "It shines in its own colors, whatever the light of the scene"),
     ("PRINCIPLED", "Lit", "The light of the scene falls on it, as on a print"),
 )
+
+
+def _gain(name: str, what: str) -> Any:
+    return FloatProperty(name=name, description=f"How far {what}; 1 is as in the take", default=1.0, min=0.0, max=4.0)
+
+
+def _angle(name: str, what: str) -> Any:
+    return FloatProperty(
+        name=name, description=f"Turns {what} further", subtype="ANGLE", min=-pi / 3.0, max=pi / 3.0, step=100
+    )
+
+
+class DemoBlink(bpy.types.PropertyGroup):
+    """A blink that the artist adds."""
+
+    seconds: FloatProperty(
+        name="Blink", description="Seconds into the take at which the lids are shut", min=0.0, unit="TIME_ABSOLUTE"
+    )
 
 
 class DemoPortrait(bpy.types.PropertyGroup):
@@ -47,6 +69,31 @@ class DemoPortrait(bpy.types.PropertyGroup):
         name="Replace Frames", description="Frames of an earlier portrait from this picture give way", default=True
     )
     movie: BoolProperty(name="Movie", description="Write the frames with the recording as an MP4 file too, beside them")
+    lip: _gain("Lips", "the lips move")
+    pose: _gain("Head", "the head moves")
+    eyes: _gain("Eyes", "gaze and lids move")
+    expression: _gain("Expression", "brows, cheeks and nose move")
+    gaze_yaw: _angle("Gaze Yaw", "the eyes to the face's right")
+    gaze_pitch: _angle("Pitch", "the eyes down")
+    head_yaw: _angle("Head Yaw", "the head to the face's right")
+    head_pitch: _angle("Pitch", "the head down")
+    head_roll: _angle("Roll", "the crown to the face's right shoulder")
+    blinks: CollectionProperty(type=DemoBlink)
+    refine: BoolProperty(name="Refine", description="Let a neural network repair mouth, lids and seams", default=True)
+
+    def controls(self, speed: float, later_s: float) -> "PortraitControls":
+        """For the renderer. speed: of the take, later_s: by which it comes after the first frame."""
+        from .backend.portrait.controls import PortraitControls
+
+        return PortraitControls(
+            lip=self.lip,
+            pose=self.pose,
+            eyes=self.eyes,
+            expression=self.expression,
+            gaze_offset=(self.gaze_yaw, self.gaze_pitch),
+            head_offset=(self.head_yaw, self.head_pitch, self.head_roll),
+            blinks=tuple(sorted(blink.seconds / speed + later_s for blink in self.blinks)),
+        )
 
 
-CLASSES: Final = (DemoPortrait,)
+CLASSES: Final = (DemoBlink, DemoPortrait)

@@ -16,6 +16,7 @@ import blender_demo
 from blender_demo import cli
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
+from blender_demo.backend.portrait.controls import PortraitControls
 from blender_demo.backend.portrait.png import encode_png
 from blender_demo.backend.worker.client import Worker
 from blender_demo.scene.character import find_character
@@ -450,6 +451,17 @@ def test_a_portrait_speaks_from_a_recording_or_a_clip(picture, sound, clip, tmp_
 
 
 @pytest.mark.usefixtures("fake_generator")
+def test_a_portrait_is_directed_in_degrees_and_seconds(picture, clip, tmp_path):
+    options = ("--lip", 1.2, "--pose", 0.5, "--gaze", -10, 5, "--head", 0, 0, -3, "--blink", 0.5, 2, "--no-refine")
+    assert portrait(picture, "--clip", clip, "--out", tmp_path / "out", *options) == cli.OK
+    told = json.loads((tmp_path / "out" / "portrait_frames.json").read_text("utf-8"))
+    assert told["refine"] is False
+    controls = PortraitControls.from_json(told["controls"])
+    assert (controls.lip, controls.pose, controls.eyes, controls.blinks) == (1.2, 0.5, 1.0, (0.5, 2.0))
+    assert np.degrees([*controls.gaze_offset, *controls.head_offset]) == pytest.approx([-10, 5, 0, 0, -3])
+
+
+@pytest.mark.usefixtures("fake_generator")
 def test_frames_of_another_portrait_are_replaced_only_when_told(picture, clip, tmp_path, capfd):
     motion = ("--clip", clip, "--out", tmp_path / "out")
     assert portrait(picture, *motion) == cli.OK
@@ -501,6 +513,9 @@ def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_
         (("--clip", "clip.npz", "--size", 9), cli.USAGE, "between 64 and 4096"),
         (("--clip", "clip.npz", "--fps", 0), cli.USAGE, "--fps must be between"),
         (("--clip", "clip.npz", "--device", "tpu"), cli.USAGE, "Unknown device 'tpu'"),
+        (("--clip", "clip.npz", "--eyes", -1), cli.USAGE, "gain of eyes must be between 0 and 4"),
+        (("--clip", "clip.npz", "--gaze", 0, -70), cli.USAGE, "gaze can be turned by 60 degrees at most, not -70"),
+        (("--clip", "clip.npz", "--head", 10), cli.USAGE, "--head: expected 3 arguments"),
         (("--clip", "none.npz"), cli.FAILED, "none.npz does not exist"),
         (("--audio", "none.wav"), cli.FAILED, "none.wav does not exist"),
         (("--clip", "clip.npz", "--image", "none.png"), cli.FAILED, "none.png does not exist"),
@@ -508,7 +523,7 @@ def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_
         (("--clip", "clip.npz", "--blend", "none/a.blend"), cli.FAILED, "Make it first"),
         (("--clip", "clip.npz", "--image", "faceless.png"), cli.FAILED, "Place the points by hand"),
     ],
-    ids=range(11),
+    ids=range(14),
 )
 @pytest.mark.usefixtures("fake_generator", "clip")
 def test_a_portrait_that_cannot_be_is_told_in_one_sentence(

@@ -4,7 +4,9 @@
 from typing import TYPE_CHECKING, Any, Final
 
 import bpy
+from bpy.props import IntProperty
 
+from ..backend.errors import DemoError
 from ..properties import settings_of
 from .modal_job import JobOperator
 from .session import SESSION
@@ -43,6 +45,44 @@ class DEMO_OT_render_portrait(JobOperator, bpy.types.Operator):
         self.report({"INFO"}, shown)
 
 
+class DEMO_OT_blink_now(bpy.types.Operator):
+    """Let the portrait blink at the present frame; rendering again is enough to see it"""
+
+    bl_idname = "demo.blink_now"
+    bl_label = "Blink Now"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Keep the blink."""
+        from .portrait_making import blink_now
+
+        try:
+            blink_now(context)
+        except DemoError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class DEMO_OT_remove_blink(bpy.types.Operator):
+    """Take a blink of the portrait back"""
+
+    bl_idname = "demo.remove_blink"
+    bl_label = "Remove Blink"
+    bl_options = {"REGISTER", "UNDO"}
+
+    index: IntProperty(name="Blink", description="Which one; all of them where it is -1", default=-1, min=-1)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Remove it."""
+        blinks = settings_of(context.scene).portrait.blinks
+        if self.index < 0:
+            blinks.clear()
+        elif self.index < len(blinks):
+            blinks.remove(self.index)
+        return {"FINISHED"}
+
+
 def _missing(context: bpy.types.Context) -> str:
     """What has to be chosen before there can be a portrait; empty where nothing is."""
     settings: Any = settings_of(context.scene)
@@ -68,4 +108,4 @@ def _missing(context: bpy.types.Context) -> str:
     return ""
 
 
-CLASSES: Final = (DEMO_OT_render_portrait,)
+CLASSES: Final = (DEMO_OT_render_portrait, DEMO_OT_blink_now, DEMO_OT_remove_blink)

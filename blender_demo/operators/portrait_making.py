@@ -21,7 +21,7 @@ from ..scene.strips import Heard
 from .session import SESSION
 from .take import chosen_recording, free_path, project_folder
 
-__all__ = ["PortraitMaking", "start_portrait"]
+__all__ = ["PortraitMaking", "blink_now", "start_portrait"]
 
 _FOLDER: Final = "demo_portraits"
 
@@ -108,6 +108,7 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         )
     name = bpy.path.clean_name(image.stem)
     folder = project_folder(_FOLDER, "portraits") / name
+    later_s = (motion.start - math.floor(motion.start)) / fps
     order = PortraitOrder(
         image=str(image),
         clip=str(motion.clip),
@@ -118,8 +119,10 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         landmarks=str(_file(portrait.landmarks, "file of landmarks")) if portrait.landmarks else "",
         alpha=portrait.alpha,
         overwrite=portrait.overwrite,
+        controls=portrait.controls(motion.speed, later_s),
+        refine=portrait.refine,
         speed=motion.speed,
-        later_s=(motion.start - math.floor(motion.start)) / fps,
+        later_s=later_s,
         device=chosen.device,
     )
     worker, heard, voice = SESSION.worker_for(worker_python(chosen), 60.0 * chosen.idle_minutes), motion.heard, None
@@ -135,6 +138,16 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         movie=folder / f"{name}.mp4" if portrait.movie else None,
         voice=heard,
     )
+
+
+def blink_now(context: bpy.types.Context) -> None:
+    """Keep a blink at the present frame, by its second in the take. Raises DemoError where there is none."""
+    scene: Any = context.scene
+    motion = _motion(scene, context)
+    seconds = (scene.frame_current - motion.start) / scene_fps(scene) * motion.speed
+    if seconds < 0.0:
+        raise PortraitError(f"The take begins at frame {motion.start:g}. Go to a frame of it first.")
+    settings_of(scene).portrait.blinks.add().seconds = seconds
 
 
 def _motion(scene: Any, context: bpy.types.Context) -> _Motion:

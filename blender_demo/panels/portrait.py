@@ -30,6 +30,7 @@ class DEMO_PT_portrait(DemoPanel, bpy.types.Panel):
         fields.prop(portrait, "landmarks")
         fields.prop(portrait, "size")
         fields.prop(portrait, "alpha")
+        fields.prop(portrait, "refine")
         fields.separator()
         fields.prop(portrait, "target")
         row = fields.row()
@@ -40,4 +41,41 @@ class DEMO_PT_portrait(DemoPanel, bpy.types.Panel):
         job_button(layout, "demo.render_portrait", "The portrait", "RENDER_ANIMATION")
 
 
-CLASSES: Final = (DEMO_PT_portrait,)
+class DEMO_PT_portrait_performance(DemoPanel, bpy.types.Panel):
+    """How the portrait performs the take."""
+
+    bl_idname = "DEMO_PT_portrait_performance"
+    bl_parent_id = "DEMO_PT_portrait"
+    bl_label = "Performance"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout: Any = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        portrait = settings_of(context.scene).portrait
+        gains = layout.column(heading="Gain", align=True)
+        gains.prop(portrait, "lip")
+        gains.prop(portrait, "pose")
+        gains.prop(portrait, "eyes")
+        gains.prop(portrait, "expression")
+        gaze = layout.column(align=True)
+        gaze.prop(portrait, "gaze_yaw")
+        gaze.prop(portrait, "gaze_pitch")
+        head = layout.column(align=True)
+        head.prop(portrait, "head_yaw")
+        head.prop(portrait, "head_pitch")
+        head.prop(portrait, "head_roll")
+        row = layout.row(align=True)
+        row.operator("demo.blink_now", icon="ADD")
+        if portrait.blinks:
+            row.operator("demo.remove_blink", text="", icon="TRASH").index = -1
+        blinks = layout.column(align=True)
+        for index, blink in enumerate(portrait.blinks):
+            row = blinks.row(align=True)
+            row.prop(blink, "seconds")
+            row.operator("demo.remove_blink", text="", icon="X").index = index
+
+
+CLASSES: Final = (DEMO_PT_portrait, DEMO_PT_portrait_performance)

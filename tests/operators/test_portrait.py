@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Render Portrait takes a picture and motion to frames that the scene shows, or leaves the scene alone and says why."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,42 @@ def test_rendering_again_with_other_settings_replaces_the_frames_and_keeps_the_p
     assert [obj.location.x for obj in bpy.context.scene.objects if obj.type == "MESH"] == [5.0]
     portrait.overwrite, portrait.alpha = False, False
     assert "allow to overwrite" in _refusal()
+
+
+def _told(tmp_path: Path) -> dict[str, Any]:
+    return json.loads((tmp_path / "demo_portraits" / "anna_b" / "anna_b_frames.json").read_text("utf-8"))
+
+
+def test_controls_change_the_frames_and_not_the_take(portrait: Any, tmp_path: Path) -> None:
+    portrait.lip, portrait.gaze_yaw, portrait.refine = 1.5, 0.2, False
+    take = (tmp_path / "take.npz").read_bytes()
+    assert bpy.ops.demo.render_portrait() == {"FINISHED"}
+    told = _told(tmp_path)
+    assert told["refine"] is False
+    assert (told["controls"]["lip"], told["controls"]["pose"]) == (1.5, 1.0)
+    assert told["controls"]["gaze_offset"] == pytest.approx([0.2, 0.0])
+    assert (tmp_path / "take.npz").read_bytes() == take
+
+
+def test_a_blink_stays_with_its_word_when_the_take_is_moved_or_the_rate_changes(portrait: Any, tmp_path: Path) -> None:
+    scene: Any = bpy.context.scene
+    scene.render.fps, scene.demo.clip_start_frame = 24, 10.0
+    scene.frame_set(22)
+    assert bpy.ops.demo.blink_now() == {"FINISHED"}
+    assert [blink.seconds for blink in portrait.blinks] == [0.5]
+    scene.render.fps, scene.demo.clip_start_frame, scene.demo.clip_speed = 50, 30.5, 2.0
+    bpy.ops.demo.render_portrait()
+    assert _told(tmp_path)["controls"]["blinks"] == pytest.approx([0.5 / 2.0 + 0.5 / 50])
+    bpy.ops.demo.remove_blink(index=0)
+    assert not portrait.blinks
+
+
+def test_there_is_no_blink_before_the_take(portrait: Any) -> None:
+    bpy.context.scene.demo.clip_start_frame = 10.0
+    bpy.context.scene.frame_set(3)
+    with pytest.raises(RuntimeError, match="begins at frame 10"):
+        bpy.ops.demo.blink_now()
+    assert not portrait.blinks
 
 
 def test_a_voice_gives_a_new_take_which_is_then_the_present_one(portrait: Any, recording: Path, tmp_path: Path) -> None:

@@ -19,11 +19,13 @@ def test_every_field_and_the_button_exist() -> None:
     ]
     fields = {ast.literal_eval(call.args[1]) for call in calls if ast.unparse(call.func).endswith(".prop")}
     buttons = {ast.literal_eval(call.args[1]) for call in calls if ast.unparse(call.func) == "job_button"}
+    small = {ast.literal_eval(call.args[0]) for call in calls if ast.unparse(call.func).endswith(".operator")}
     blender_demo.register()
     try:
-        assert fields <= set(bpy.context.scene.demo.portrait.bl_rna.properties.keys())
+        portrait_fields = bpy.context.scene.demo.portrait.bl_rna.properties
+        assert fields <= set(portrait_fields.keys()) | set(portrait_fields["blinks"].fixed_type.properties.keys())
         assert fields >= {"image", "landmarks", "size", "target"}
         assert buttons == {"demo.render_portrait"}
-        assert "render_portrait" in dir(bpy.ops.demo)
+        assert {name.removeprefix("demo.") for name in buttons | small} <= set(dir(bpy.ops.demo))
     finally:
         blender_demo.unregister()

@@ -20,12 +20,13 @@ from ..head.head_model import load_head
 from ..motion.clip import MotionClip
 from ..motion.factors import ARKIT_NAMES
 from .carry import Carry, sampled
-from .performance import NEUTRAL, Performance, PortraitControls, at_rest, perform
+from .controls import NEUTRAL, PortraitControls
+from .performance import Performance, at_rest, perform
 from .portrait import Portrait
 from .rasterize import Raster, rasterize
 from .stage import PosedHead, triangles
 
-__all__ = ["PortraitControls", "render_frames"]
+__all__ = ["render_frames"]
 
 _COLORS: Final = {
     "mouth": (0.50, 0.20, 0.19),

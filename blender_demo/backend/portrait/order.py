@@ -3,12 +3,13 @@
 
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import PortraitError
 from ..settings import AUTO
+from .controls import NEUTRAL, PortraitControls
 
 __all__ = ["SIZES", "PortraitOrder", "PortraitResult"]
 
@@ -26,6 +27,7 @@ class PortraitOrder:
     landmarks: path of points placed by hand, JSON; empty where they are to be found.
     alpha: what moves with the head alone, fading out over the shoulders; otherwise before the picture's own background.
     overwrite: frames of another portrait in the folder give way.
+    controls: how the motion is directed. refine: a neural network repairs mouth, lids and seams.
     speed: how much faster than recorded the motion plays. later_s: seconds by which it comes after the first frame.
     device: "auto", "cuda", "mps" or "cpu".
     """
@@ -39,6 +41,8 @@ class PortraitOrder:
     landmarks: str = ""
     alpha: bool = False
     overwrite: bool = False
+    controls: PortraitControls = NEUTRAL
+    refine: bool = True
     speed: float = 1.0
     later_s: float = 0.0
     device: str = AUTO
@@ -56,17 +60,17 @@ class PortraitOrder:
     def absolute(self) -> "PortraitOrder":
         """The same order for a process with another working folder."""
         paths = {name: str(Path(text).absolute()) for name in _PATHS if (text := getattr(self, name))}
-        return PortraitOrder(**{**asdict(self), **paths})
+        return replace(self, **paths)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, the inverse of `from_json`."""
-        return asdict(self)
+        return {**asdict(self), "controls": self.controls.to_json()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "PortraitOrder":
         """An order from plain JSON values. Raises PortraitError for what is none."""
         try:
-            return cls(**values)
+            return cls(**{**values, "controls": PortraitControls.from_json(values.get("controls", {}))})
         except TypeError as error:
             raise PortraitError(f"The order for a portrait cannot be read: {error}.") from error
 

@@ -22,9 +22,10 @@ from ..motion.factors import (
     eye_look_from_gaze,
     gaze_from_eye_look,
 )
+from .controls import NEUTRAL, PortraitControls
 from .fit import HeadFit
 
-__all__ = ["NEUTRAL", "Performance", "PortraitControls", "at_rest", "perform"]
+__all__ = ["Performance", "at_rest", "perform"]
 
 Floats = NDArray[np.float32]
 
@@ -42,26 +43,6 @@ _BLINK_S: Final = (0.08, 0.04, 0.16)
 _LOOK: Final = [i for i, name in enumerate(ARKIT_NAMES) if name.startswith("eyeLook")]
 _LEFT: Final = [name.endswith("Left") for name in ARKIT_NAMES if name.startswith("eyeLook")]
 _BISECTIONS: Final = 16
-
-
-@dataclass(frozen=True)
-class PortraitControls:
-    """How an artist directs a portrait: how much of each factor, and what is added to gaze, head and lids.
-
-    Angles in radians with the signs of `motion/factors.py`.
-    """
-
-    lip: float = 1.0
-    pose: float = 1.0
-    eyes: float = 1.0
-    expression: float = 1.0
-    gaze_offset: tuple[float, float] = (0.0, 0.0)  # yaw, pitch
-    head_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)  # yaw, pitch, roll
-    blinks: tuple[float, ...] = ()
-    """Seconds into the clip at which the lids are shut."""
-
-
-NEUTRAL: Final = PortraitControls()
 
 
 @dataclass(frozen=True)

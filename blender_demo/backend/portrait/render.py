@@ -54,6 +54,8 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
             "size": [width, height],
             "rate": order.fps,
             "alpha": order.alpha,
+            "controls": order.controls.to_json(),
+            "refine": order.refine,
             "device": device,
             "renderer": _renderer(),
         },
@@ -65,9 +67,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
         began = time.perf_counter()
         portrait = build_portrait(picture, landmarks)
         timings["face"] = time.perf_counter() - began
-        drawn = render_frames(
-            portrait, clip, width, height, device=device, batch=_BATCH, first=first, alpha=order.alpha
-        )
+        drawn = render_frames(portrait, clip, width, height, order.controls, device, _BATCH, first, order.alpha)
         return drawn if order.alpha else (frame[..., :3] for frame in drawn)
 
     def tell(done: float) -> None:

@@ -7,8 +7,9 @@ import pytest
 from blender_demo.backend.head.head_model import load_head
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import ARKIT_NAMES
+from blender_demo.backend.portrait.controls import PortraitControls
 from blender_demo.backend.portrait.fit import HeadFit
-from blender_demo.backend.portrait.performance import PortraitControls, perform
+from blender_demo.backend.portrait.performance import perform
 
 from .heads import both, clip_of, fit_with
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From an order to files: the mean head itself, as its landmarks lie in a small picture, performs a few frames."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from blender_demo.backend.errors import ClipError, JobCancelled, PortraitError
 from blender_demo.backend.head.head_model import load_head
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
+from blender_demo.backend.portrait.controls import PortraitControls
 from blender_demo.backend.portrait.landmarks import Landmarks
 from blender_demo.backend.portrait.order import PortraitOrder
 from blender_demo.backend.portrait.render import render_portrait
@@ -82,8 +84,15 @@ def test_with_alpha_the_person_is_opaque_and_the_corner_is_not(order, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "other"),
-    [({"size": 64}, "size"), ({"fps": 24.0}, "motion, rate"), ({"alpha": True}, "alpha"), ({"speed": 1.1}, "motion")],
-    ids=["size", "rate", "alpha", "speed"],
+    [
+        ({"size": 64}, "size"),
+        ({"fps": 24.0}, "motion, rate"),
+        ({"alpha": True}, "alpha"),
+        ({"speed": 1.1}, "motion"),
+        ({"controls": PortraitControls(blinks=(0.2,))}, "controls"),
+        ({"refine": False}, "refine"),
+    ],
+    ids=["size", "rate", "alpha", "speed", "controls", "refine"],
 )
 def test_whatever_changes_the_frames_keeps_them_apart(order, tmp_path, changes, other):
     render_portrait(in_folder(order, tmp_path), silent)
@@ -121,6 +130,35 @@ def test_an_order_that_makes_no_sense_is_refused(order, changes, message):
 
 
 def test_an_order_survives_json(order):
-    assert PortraitOrder.from_json(order.to_json()) == order
+    directed = replace(order, controls=PortraitControls(lip=1.2, gaze_offset=(0.1, 0.0), blinks=(0.5, 1.0)))
+    assert PortraitOrder.from_json(json.loads(json.dumps(directed.to_json()))) == directed
     with pytest.raises(PortraitError, match="cannot be read"):
-        PortraitOrder.from_json({**order.to_json(), "refine": True})
+        PortraitOrder.from_json({**order.to_json(), "mood": "sad"})
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        ({"lip": 5.0}, "gain of lip must be between 0 and 4"),
+        ({"eyes": float("nan")}, "gain of eyes"),
+        ({"gaze_offset": [1.5, 0.0]}, "gaze can be turned by 60 degrees at most, not 85.9"),
+        ({"head_offset": [0.1, 0.0]}, "head is turned by 3 angles, not 2"),
+        ({"blinks": [-1.0]}, "blink must come 0 or more seconds"),
+        ({"blinks": 2.0}, "cannot be read"),
+        ({"pose": "much"}, "cannot be read: 'much' is not a number"),
+        ({"mood": 1.0}, "cannot be read"),
+        ([1.0], "cannot be read"),
+    ],
+    ids=range(9),
+)
+def test_controls_that_make_no_sense_are_refused(order, controls, message):
+    with pytest.raises(PortraitError, match=message):
+        PortraitOrder.from_json({**order.to_json(), "controls": controls})
+
+
+def test_controls_reach_the_frames(order, tmp_path):
+    for name, controls in (("plain", PortraitControls()), ("still", PortraitControls(lip=0.0))):
+        render_portrait(in_folder(order, tmp_path / name, controls=controls), silent)
+    plain, still = (contents(tmp_path / name) for name in ("plain", "still"))
+    assert plain["portrait_0020.png"] != still["portrait_0020.png"]
+    assert still["portrait_0001.png"] == still["portrait_0020.png"]

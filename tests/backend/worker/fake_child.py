@@ -78,7 +78,8 @@ def fake_render_portrait(order, progress):
             time.sleep(0.02 if count > 24 else 0.0)
             yield np.full((order.size, order.size, 4 if order.alpha else 3), 10 * index % 256, np.uint8)
 
-    frames = sequence.FrameSet(Path(order.folder), order.name, count, {"rate": order.fps, "alpha": order.alpha})
+    made_from = {"rate": order.fps, "alpha": order.alpha, "refine": order.refine, "controls": order.controls.to_json()}
+    frames = sequence.FrameSet(Path(order.folder), order.name, count, made_from)
     tell = lambda done: progress("frames", 0.1 + 0.9 * done)  # noqa: E731
     kept = sequence.write_sequence(frames, render, 1, overwrite=order.overwrite, progress=tell)
     result = importlib.import_module("backend.portrait.order").PortraitResult
