@@ -225,10 +225,14 @@ def _portrait(options: argparse.Namespace, report: Report) -> int:
     for what, path in (("picture", options.image), ("file of landmarks", options.landmarks)):
         if path is not None and not path.is_file():
             raise PortraitError(f"The {what} {path} does not exist. Check its path.")
-    if options.clip is None:
+    if options.clip is None and options.audio is None:
+        raise _UsageError("Say what the face does: name a recording with --audio, or a clip with --clip.")
+    if options.audio is not None:
         _check_sound(options.audio)
-    else:
+    if options.clip is not None:
         _read_clip(options.clip, report)
+    if options.movie is not None:
+        _check_movie(options)
     rate = _rate_of_portrait(options)
     python = _worker_python(options.python)
     with tempfile.TemporaryDirectory() as folder, Worker(python, worker_site_dirs(python)) as worker:
@@ -240,10 +244,13 @@ def _portrait(options: argparse.Namespace, report: Report) -> int:
         job = PortraitJob(worker, order, voice)
         result = _run_job(job, report)
     plane = _show_portrait(options, result)
+    if options.movie is not None:
+        _write_movie(options, result)
     report.done(
         f"Wrote {result.count - result.kept} of {result.count} frames of {result.width} x {result.height} pixels at "
         f"{result.fps:g} frames per second into {options.out}, on {job.device} in {sum(job.timings.values()):.2f} s."
-        + (f" {options.blend} shows them on '{plane}'." if plane else ""),
+        + (f" {options.blend} shows them on '{plane}'." if plane else "")
+        + (f" {options.movie} plays them." if options.movie else ""),
         held=result.held,
         frames=result.count,
         kept=result.kept,
@@ -255,6 +262,7 @@ def _portrait(options: argparse.Namespace, report: Report) -> int:
         peak_memory_bytes=job.peak_memory_bytes,
         blend=str(options.blend) if options.blend else None,
         object=plane or None,
+        movie=str(options.movie) if options.movie else None,
     )
     return OK
 
@@ -295,16 +303,42 @@ def _rate_of_portrait(options: argparse.Namespace) -> float:
         _check_folder(options.blend)
     if options.blend.exists() and not options.overwrite:
         raise DemoError(f"{options.blend} exists already. Choose another --blend, or allow --overwrite to add to it.")
-    if importlib.util.find_spec("bpy") is None:
-        raise DemoError(
-            "--blend needs Blender, and this Python has none. Run it as: blender --command demo portrait ..."
-        )
+    _check_blender("--blend")
     if options.fps or not options.blend.exists():
         return options.fps or PortraitOrder.fps
     with _stdout_as_stderr():
         from .portrait_file import rate_of_file
 
         return rate_of_file(options.blend)
+
+
+def _check_blender(option: str) -> None:
+    if importlib.util.find_spec("bpy") is None:
+        raise DemoError(
+            f"{option} needs Blender, and this Python has none. Run it as: blender --command demo portrait ..."
+        )
+
+
+def _check_movie(options: argparse.Namespace) -> None:
+    """Refuse before the work, not after it."""
+    _check_blender("--movie")
+    if options.movie.absolute().parent != options.out.absolute():  # that one is made with the frames
+        _check_folder(options.movie)
+    if options.movie.exists() and not options.overwrite:
+        raise DemoError(f"{options.movie} exists already. Choose another --movie, or allow --overwrite.")
+    with _stdout_as_stderr():
+        from .scene.movie import check_movie
+
+        check_movie(options.movie)
+
+
+def _write_movie(options: argparse.Namespace, result: PortraitResult) -> None:
+    with _stdout_as_stderr():
+        from .scene.movie import write_movie
+        from .scene.portrait import ImageSequence
+
+        sequence = ImageSequence(Path(result.held), result.count, options.start_frame)
+        write_movie(sequence, result.fps, options.movie, options.audio, alpha=options.alpha)
 
 
 def _show_portrait(options: argparse.Namespace, result: PortraitResult) -> str:
@@ -648,9 +682,9 @@ _GAIN_HELP: Final = {
 def _add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
     usual, add = PortraitOrder, parser.add_argument
     add("--image", type=Path, required=True, metavar="PICTURE", help="one face, seen from the front: PNG, JPEG, ...")
-    motion = parser.add_mutually_exclusive_group(required=True)
-    motion.add_argument("--audio", type=Path, metavar="AUDIO", help="what is said: WAV, FLAC, OGG, MP3 or AIFF")
-    motion.add_argument("--clip", type=Path, metavar="CLIP", help=f"how it moves: what generate wrote, or {_ENDINGS}")
+    add("--audio", type=Path, metavar="AUDIO", help="what is said: WAV, FLAC, OGG, MP3 or AIFF")
+    add("--clip", type=Path, metavar="CLIP", help=f"how it moves, in place of a new take of --audio, which the movie "
+        f"plays then: what generate wrote, or {_ENDINGS}")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the folder of the frames, portrait_0000.png and on")
     add("--size", type=int, default=usual.size, metavar="PIXELS", help="of the longer side")
     add("--fps", type=float, help=f"frames per second; those of --blend, or {usual.fps:g}, if left out")
@@ -669,6 +703,7 @@ def _add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace frames of another portrait in DIR, and add to --blend")
     add("--blend", type=Path, metavar="FILE", help="show the frames in this Blender file, on a plane; made if need be")
     add("--start-frame", type=int, default=1, metavar="FRAME", help="frame of the scene that shows the first")
+    add("--movie", type=Path, metavar="FILE", help="write them as .mp4 too, or as .webm, with the sound of --audio")
     add("--device", default=AUTO, help="auto, cuda, mps or cpu")
     add("--python", type=Path, help="a Python with PyTorch to render with")
 

@@ -25,6 +25,11 @@ _LOOKS: Final = (
     ("EMISSION", "Unlit", "It shines in its own colors, whatever the light of the scene"),
     ("PRINCIPLED", "Lit", "The light of the scene falls on it, as on a print"),
 )
+_MOVIES: Final = (
+    ("NONE", "None", "The frames alone"),
+    ("MP4", "MP4", "H.264 and AAC, beside the frames"),
+    ("WEBM", "WebM", "VP9 and Opus, beside the frames; keeps transparency"),
+)
 
 
 def _gain(name: str, what: str) -> Any:
@@ -68,7 +73,7 @@ class DemoPortrait(bpy.types.PropertyGroup):
     overwrite: BoolProperty(
         name="Replace Frames", description="Frames of an earlier portrait from this picture give way", default=True
     )
-    movie: BoolProperty(name="Movie", description="Write the frames with the recording as an MP4 file too, beside them")
+    movie: EnumProperty(name="Movie", description="Write the frames with the recording as a video too", items=_MOVIES)
     lip: _gain("Lips", "the lips move")
     pose: _gain("Head", "the head moves")
     eyes: _gain("Eyes", "gaze and lids move")

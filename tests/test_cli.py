@@ -487,6 +487,15 @@ def test_a_portrait_is_shown_in_a_file_that_is_made_for_it(picture, clip, tmp_pa
 
 
 @pytest.mark.usefixtures("fake_generator")
+def test_a_portrait_is_a_movie_too(picture, clip, sound, tmp_path, capfd):
+    out = tmp_path / "out"
+    options = ("--clip", clip, "--audio", sound, "--out", out, "--movie", out / "talk.webm", "--json")
+    assert portrait(picture, *options) == cli.OK
+    assert lines(capfd.readouterr().out)[-1]["movie"] == str(out / "talk.webm")
+    assert bpy.data.movieclips.load(str(out / "talk.webm")).frame_duration == 24
+
+
+@pytest.mark.usefixtures("fake_generator")
 def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_path, capfd):
     blend = tmp_path / "scene.blend"
     bpy.context.scene.render.fps = 50
@@ -508,8 +517,10 @@ def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ((), cli.USAGE, "one of the arguments --audio --clip is required"),
-        (("--audio", "a.wav", "--clip", "clip.npz"), cli.USAGE, "not allowed with"),
+        ((), cli.USAGE, "a recording with --audio, or a clip with --clip"),
+        (("--clip", "clip.npz", "--movie", "talk.mov"), cli.FAILED, "must end in .mp4 or .webm"),
+        (("--clip", "clip.npz", "--movie", "none/talk.mp4"), cli.FAILED, "Make it first"),
+        (("--clip", "clip.npz", "--movie", "there.mp4"), cli.FAILED, "there.mp4 exists already"),
         (("--clip", "clip.npz", "--size", 9), cli.USAGE, "between 64 and 4096"),
         (("--clip", "clip.npz", "--fps", 0), cli.USAGE, "--fps must be between"),
         (("--clip", "clip.npz", "--device", "tpu"), cli.USAGE, "Unknown device 'tpu'"),
@@ -523,7 +534,7 @@ def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_
         (("--clip", "clip.npz", "--blend", "none/a.blend"), cli.FAILED, "Make it first"),
         (("--clip", "clip.npz", "--image", "faceless.png"), cli.FAILED, "Place the points by hand"),
     ],
-    ids=range(14),
+    ids=range(16),
 )
 @pytest.mark.usefixtures("fake_generator", "clip")
 def test_a_portrait_that_cannot_be_is_told_in_one_sentence(
@@ -531,6 +542,7 @@ def test_a_portrait_that_cannot_be_is_told_in_one_sentence(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "faceless.png").write_bytes(picture.read_bytes())
+    (tmp_path / "there.mp4").touch()
     before = sorted(tmp_path.iterdir())
     assert portrait(picture, "--out", "out", *options) == status
     errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("Error: ")]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blender_demo import compat
-from blender_demo.scene.movie import ENCODING
+from blender_demo.scene.movie import ENCODINGS
 
 __all__ = ["contact_sheet", "video"]
 
@@ -76,7 +76,7 @@ def video(
             progress((drawn.frame_current - scene.frame_start + 1) / count)
 
     with _settings(scene, wanted | _square(size)), compat.movie_output(scene.render), _sound(scene, audio, audio_frame):
-        _attribute_all(scene.render.ffmpeg, ENCODING)
+        _attribute_all(scene.render.ffmpeg, ENCODINGS[".mp4"])
         bpy.app.handlers.render_write.append(tell)
         try:
             bpy.ops.render.render(animation=True, scene=scene.name)

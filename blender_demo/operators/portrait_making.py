@@ -66,7 +66,7 @@ class PortraitMaking:
     def _write_movie(self, sequence: ImageSequence, path: Path) -> None:
         order, voice = self.job.order, self.voice
         start_s = 0.0 if voice is None else voice.start_s - order.later_s
-        write_movie(sequence, order.fps, path, voice.path if voice else None, start_s)
+        write_movie(sequence, order.fps, path, voice.path if voice else None, start_s, order.alpha)
 
     def _show(self, scene: Any, sequence: ImageSequence) -> str:
         if self.target == "PLANE":
@@ -101,7 +101,7 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
     settings, chosen = settings_of(scene), preferences(context)
     portrait, fps = settings.portrait, scene_fps(scene)
     image, motion = _file(portrait.image, "picture"), _motion(scene, context)
-    if portrait.movie and motion.heard is not None and motion.speed != 1.0:
+    if portrait.movie != "NONE" and motion.heard is not None and motion.speed != 1.0:
         raise PortraitError(
             f"The strip '{motion.heard.name}' plays faster or slower than it was recorded, which a movie cannot have. "
             "Render its sound to a file (Render Audio) and use that, or do without the movie."
@@ -135,7 +135,7 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         target=portrait.target,
         look=portrait.look,
         goal=None if portrait.target == "PLANE" else IdRef.of("objects", context.object),
-        movie=folder / f"{name}.mp4" if portrait.movie else None,
+        movie=None if portrait.movie == "NONE" else folder / f"{name}.{portrait.movie.lower()}",
         voice=heard,
     )
 

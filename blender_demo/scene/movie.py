@@ -13,33 +13,47 @@ from ..backend.errors import PortraitError
 from .draft import set_scene_fps
 from .portrait import ImageSequence
 
-__all__ = ["ENCODING", "write_movie"]
+__all__ = ["ENCODINGS", "check_movie", "write_movie"]
 
-ENCODING: Final = {
-    "format": "MPEG4",
-    "codec": "H264",
-    "constant_rate_factor": "HIGH",
-    "ffmpeg_preset": "GOOD",
-    "gopsize": 12,
-    "audio_codec": "AAC",
-    "audio_bitrate": 160,
-    "audio_mixrate": 48000,
+_ENCODING: Final = {"constant_rate_factor": "HIGH", "ffmpeg_preset": "GOOD", "gopsize": 12, "audio_mixrate": 48000}
+ENCODINGS: Final = {
+    ".mp4": _ENCODING | {"format": "MPEG4", "codec": "H264", "audio_codec": "AAC", "audio_bitrate": 160},
+    ".webm": _ENCODING | {"format": "WEBM", "codec": "WEBM", "audio_codec": "OPUS", "audio_bitrate": 128},
 }
-"""MP4 with H.264 and AAC, which every player has; the settings of Blender's encoder by their names."""
+"""By the ending of the file: H.264 and AAC, which every player has, and VP9 and Opus, which can be transparent.
+
+The settings of Blender's encoder by their names; WEBM is its name for VP9 too.
+"""
+_TRANSPARENT: Final = (".webm",)
+
+
+def check_movie(path: Path) -> None:
+    """Raises PortraitError for a file whose ending stands for no movie that can be written."""
+    if path.suffix.lower() not in ENCODINGS:
+        raise PortraitError(f"The movie {path} must end in {' or '.join(ENCODINGS)}. Choose another name.")
 
 
 def write_movie(
-    sequence: ImageSequence, fps: float, path: Path, audio: Path | None = None, audio_start_s: float = 0.0
+    sequence: ImageSequence,
+    fps: float,
+    path: Path,
+    audio: Path | None = None,
+    audio_start_s: float = 0.0,
+    alpha: bool = False,
 ) -> None:
-    """Write the frames from the first to the last as MP4 (H.264, AAC), whole or not at all.
+    """Write the frames from the first to the last as MP4 or WebM, as the ending says, whole or not at all.
 
-    audio_start_s: second of the recording that is heard at the first frame. Raises PortraitError.
+    audio_start_s: second of the recording that is heard at the first frame. alpha: the frames have it, and WebM keeps
+    it; an MP4 shows what lies under it. Raises PortraitError.
     """
+    check_movie(path)
+    ending = path.suffix.lower()
     width, height = _size(sequence.held)
-    temporary = path.with_name(f".{path.stem}.part.mp4")
+    temporary = path.with_name(f".{path.stem}.part{ending}")
     with _scene(fps, width, height, sequence.count, temporary) as scene, compat.movie_output(scene.render):
-        for name, value in ENCODING.items():
+        for name, value in ENCODINGS[ending].items():
             setattr(scene.render.ffmpeg, name, value)
+        scene.render.image_settings.color_mode = "RGBA" if alpha and ending in _TRANSPARENT else "RGB"
         compat.add_image_strip(scene, _files(sequence))
         if audio is not None:
             compat.add_sound_strip(scene, audio, 1 - round(audio_start_s * fps))

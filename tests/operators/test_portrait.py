@@ -154,10 +154,11 @@ def test_an_object_and_a_node_get_it_too(portrait: Any) -> None:
     assert nodes.active.image_user.frame_start == 7
 
 
-def test_a_movie_lies_beside_the_frames(portrait: Any, recording: Path, tmp_path: Path) -> None:
-    portrait.movie, bpy.context.scene.demo.audio_path = True, str(recording)
+@pytest.mark.parametrize("movie", ["MP4", "WEBM"])
+def test_a_movie_lies_beside_the_frames(portrait: Any, recording: Path, tmp_path: Path, movie: str) -> None:
+    portrait.movie, bpy.context.scene.demo.audio_path = movie, str(recording)
     assert bpy.ops.demo.render_portrait() == {"FINISHED"}
-    assert (tmp_path / "demo_portraits" / "anna_b" / "anna_b.mp4").stat().st_size > 1000
+    assert (tmp_path / "demo_portraits" / "anna_b" / f"anna_b.{movie.lower()}").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("picture", ["faceless.png", "none.png"])

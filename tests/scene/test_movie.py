@@ -33,11 +33,12 @@ def voice(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
 def test_a_movie_has_every_frame_in_its_colors_and_the_recording(
-    sequence: ImageSequence, voice: Path, tmp_path: Path
+    sequence: ImageSequence, voice: Path, tmp_path: Path, ending: str
 ) -> None:
     scenes, sounds = len(bpy.data.scenes), len(bpy.data.sounds)
-    path = tmp_path / "talk.mp4"
+    path = tmp_path / f"talk{ending}"
     write_movie(sequence, 24.0, path, voice)
     clip = bpy.data.movieclips.load(str(path))
     assert (clip.frame_duration, tuple(clip.size), clip.fps) == (24, (96, 64), pytest.approx(24.0))
@@ -51,6 +52,23 @@ def test_a_movie_has_every_frame_in_its_colors_and_the_recording(
 
         samples = aud.Sound(str(path)).data()
         assert np.abs(samples).max() > 0.1
+
+
+def test_a_webm_keeps_what_is_transparent(tmp_path: Path) -> None:
+    pixels = np.tile(np.array([200, 100, 50, 255], np.uint8), (64, 96, 1))
+    pixels[:, :48, 3] = 0
+    for number in range(3):
+        (tmp_path / f"talk_{number:04d}.png").write_bytes(encode_png(pixels))
+    for alpha in (False, True):
+        path = tmp_path / f"{alpha}.webm"
+        write_movie(ImageSequence(tmp_path / "talk_0000.png", 2, 1), 24.0, path, alpha=alpha)
+        seen = np.array(bpy.data.images.load(str(path)).pixels[:]).reshape(64, 96, 4)[32, [10, 80], 3]
+        assert seen == pytest.approx([0.0 if alpha else 1.0, 1.0], abs=0.02)
+
+
+def test_a_movie_of_another_kind_is_refused(sequence: ImageSequence, tmp_path: Path) -> None:
+    with pytest.raises(PortraitError, match=r"must end in \.mp4 or \.webm"):
+        write_movie(sequence, 24.0, tmp_path / "talk.mov")
 
 
 def test_a_movie_that_cannot_be_written_is_told(sequence: ImageSequence, tmp_path: Path) -> None:
