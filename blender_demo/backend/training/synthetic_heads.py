@@ -226,7 +226,7 @@ class SyntheticPerson:
                 yield from frames.permute(0, 2, 3, 1).cpu().numpy()
 
     def _draw(self, part: Performance, wall: Tensor) -> Tensor:
-        """Frames (B, 3, H, W)."""
+        """Frames (B, 3, H, W) before a wall (1, 3, H, W)."""
         shaped = self.posed.shaped(part)
         roots, tips = self.lashes
         shaped[:, tips] = torch.lerp(shaped[:, roots], shaped[:, tips], self.lash_length)
@@ -274,21 +274,20 @@ class SyntheticPerson:
         inside = ~skin & (material < self.names["hair"]) & (material != self.names["lashes"])
         eyes = (material == self.names["sclera"]) | (material == self.names["iris"]) | (material == self.names["pupil"])
         left = torch.exp(-depth / self.lit_depth).clamp(min=self.darkest)
-        left = torch.where(eyes[:, None], 1.0, left) * (1 - self.shadow * self._shadow(raster, skin))
+        left = torch.where(eyes[:, None], 1.0, left) * (1 - self.shadow * self._shadow(raster, place, skin))
         dark = left ** left.new_tensor(_FLESH)
         return torch.where(inside[:, None], light * dark, light)
 
-    def _shadow(self, raster: Raster, skin: Tensor) -> Tensor:
+    def _shadow(self, raster: Raster, place: Tensor, skin: Tensor) -> Tensor:
         """How much (N, 1) skin above and around shades a sample."""
         covered = raster.resolve(skin[:, None].float())
         reach = max(1, round(_SHADOW_M * float(self.posed.focal[0]) / float(self.posed.translation[2]) / 2))
         near = covered
         for _ in range(2):
             near = F.avg_pool2d(F.pad(near, (reach,) * 4, mode="replicate"), 2 * reach + 1, stride=1)
-        fine = raster.width * raster.samples
-        column, row = raster.sample % fine // raster.samples, raster.sample // fine % (raster.height * raster.samples)
-        above = (row // raster.samples - reach).clamp(min=0)
-        return near[raster.picture, 0, above, column][:, None]
+        column, row = self.posed.projected(place)[:, :2].long().unbind(1)
+        above = (row - reach).clamp(0, raster.height - 1)
+        return near[raster.picture, 0, above, column.clamp(0, raster.width - 1)][:, None]
 
 
 def _random_fit(rng: np.random.Generator, size: int) -> HeadFit:
