@@ -4,14 +4,20 @@
 The most probable identity, expression, pose and focal length, by Gauss-Newton steps on the landmarks' distances in the
 picture and on the priors of all unknowns. Where a landmark has no place of its own along a contour (jaw, lips, lids,
 brows), its distance along that contour counts little; the jaw line is met by whatever the camera sees as its outline.
+What the model cannot meet, a smooth bend of the head does: all of it where an artist placed the points, so that a cat's
+mouth lies at the cat's mouth.
 Lengths in metres; camera axes: x right in the picture, y down, z into the scene.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import RBFInterpolator
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from ..errors import PortraitError
@@ -19,14 +25,14 @@ from ..head.head_model import HeadModel, load_head
 from ..motion.factors import ARKIT_NAMES
 from .landmarks import Landmarks, check_turn
 
-__all__ = ["HeadFit", "fit_head"]
+__all__ = ["HeadFit", "completed", "fit_head", "mean_head"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
 LARGEST_RESIDUAL_PERCENT: Final = 8.0
-"""Faces come within 2; swapped or misplaced points do not."""
+"""Faces come within 2; swapped or misplaced points do not. What an artist placed may be no human face."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class HeadFit:
     height: int
     residual_percent: float
     """RMS distance of landmarks from the model, in percent of the eyes' distance; what slides counts only across."""
+    bend: Floats = field(default_factory=lambda: np.zeros((1, 3), np.float32))
+    """(V, 3), or (1, 3) where all are alike: what takes the model's vertices to this head's, in metres."""
 
     def camera_points(self, points: Floats) -> Floats:
         """Points (..., 3) of the head frame, in the camera's."""
@@ -53,9 +61,15 @@ class HeadFit:
         center = np.array([self.width, self.height], np.float32) / 2
         return np.asarray(self.focal_px * seen[..., :2] / seen[..., 2:] + center, np.float32)
 
+    def person(self) -> HeadModel:
+        """The head model with this person's face at rest as its mean."""
+        head = load_head()
+        rest = head.vertices + np.tensordot(self.identity, head.identity[: len(self.identity)], axes=1) + self.bend
+        return replace(head, vertices=rest.astype(np.float32))
+
     def vertices(self) -> Floats:
-        """The head model's vertices (V, 3) in the head frame, with this identity and expression."""
-        return load_head().displaced(self.expression[None], identity=self.identity)[0]
+        """The head model's vertices (V, 3) in the head frame, with this identity, bend and expression."""
+        return self.person().displaced(self.expression[None])[0]
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,9 @@ _BY_THE_EARS: Final = (0, 1, 15, 16)
 """Ends of the jaw line, which hair hides: where they are said to lie is half a guess."""
 _BY_THE_EARS_ERROR: Final = 0.03
 _IRIS_ERROR: Final = 0.01
+_MEANT: Final = slice(27, 68)
+"""Of nose, eyes and mouth an artist means each place, of jaw and brows the line; that is a guess where it is found."""
+_SLIDING: Final = np.array([row < 68 and row not in _OWN_PLACES for row in range(78)])
 
 _SHAPE_MEAN, _SHAPE_SPREAD = -0.1, 0.4
 """Of an ARKit weight before it is cut off at 0: few shapes are seen at once, and no two that undo each other."""
@@ -104,33 +121,80 @@ _DISTANCE_M, _LOG_DISTANCE_SPREAD = 1.3, 0.4
 _FOCAL, _LOG_FOCAL_SPREAD = 2.0, 1.0
 """Focal length, in lengths of the picture's longer side; wide, as pictures may be cropped."""
 
+_MEAN_SIZE: Final = 0.5
+"""From chin to brows over the picture's shorter side, where nobody knows how large the face is."""
+
 _STEPS: Final = 40
 _OUTLINE_STEPS: Final = 10
 """Steps that look for the outline anew; then it stands, or it might go to and fro between vertices."""
 _CONVERGED: Final = 1e-3
+_USUAL_RESIDUAL_PERCENT: Final = 1.0
+"""Of faces; the expected errors above are those of landmarks that lie so near to the model."""
+_FARTHER_ROUNDS: Final = 3
 _LARGEST_TURN: Final = 0.3
 _LARGEST_GROWTH: Final = 0.5
 """Bounds of one step: radians, and of the logarithms of depth and focal length."""
 _OUTLINE_REACH_M: Final = 0.01
 _OUTLINE_BEHIND_M: Final = 0.004
 """How far above, below, and behind a hidden landmark of the jaw line the outline of the face may lie on the skin."""
+_BEND_REACH_M: Final = 0.06
+"""Distance from the nearest landmark from which on the head is not bent."""
+_STILL_EVERY: Final = 40
+"""Of the vertices that far away, one in so many says so."""
 _FACING: Final = np.diag([1.0, -1.0, -1.0])
 
 
 def fit_head(landmarks: Landmarks, width: int, height: int) -> HeadFit:
-    """The head of the landmarks found in a picture of `width` times `height` pixels.
+    """The head of the landmarks in a picture of `width` times `height` pixels, of which some may be unknown.
 
     Raises PortraitError for landmarks that are no face, and for a face that is too small or turned too far.
     """
-    landmarks.check()
-    fit = _Solver(landmarks, width, height).solve()
-    if not fit.residual_percent < LARGEST_RESIDUAL_PERCENT:
+    landmarks.check(width, height)
+    solver = _Solver(landmarks, width, height)
+    fit = solver.solve()
+    if not landmarks.by_hand and not fit.residual_percent < LARGEST_RESIDUAL_PERCENT:
         raise PortraitError(
             "The landmarks do not form a face: no head comes near them. Look whether points were swapped, "
-            "and place them again."
+            "and place them again. If they are meant so, say that they were placed by hand."
         )
     check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[2, 0], -1.0, 1.0)))))  # however the head is tilted
+    fit = replace(fit, bend=solver.bend())
+    completed(landmarks, fit).check_size()
     return fit
+
+
+def completed(landmarks: Landmarks, fit: HeadFit) -> Landmarks:
+    """The landmarks with those that are unknown where the fitted head has them."""
+    head, vertices = load_head(), fit.vertices()
+    pixels = fit.project(vertices)
+    guess = np.where(np.isnan(landmarks.points), pixels[head.landmarks], landmarks.points)
+    rows = _seen_rows(lambda rows: fit.camera_points(vertices[rows]), fit.rotation, _axes(guess))
+    points = np.where(np.isnan(landmarks.points), pixels[rows], landmarks.points)
+    iris = landmarks.iris
+    if iris is not None:
+        modelled = pixels[head.iris]
+        centers = np.where(np.isnan(iris[:, :1]), modelled[:, :1], iris[:, :1])
+        iris = np.where(np.isnan(iris), modelled - modelled[:, :1] + centers, iris)
+    return replace(landmarks, points=points, iris=iris)
+
+
+def mean_head(width: int, height: int) -> HeadFit:
+    """The mean head in the middle of a picture of which nothing is known, upright and seen from the front."""
+    head = load_head()
+    marks = head.vertices[head.landmarks]
+    middle, size = (marks.min(axis=0) + marks.max(axis=0)) / 2, np.ptp(marks[:, 1])
+    focal = _FOCAL * max(width, height)
+    depth = focal * size / (_MEAN_SIZE * min(width, height))
+    return HeadFit(
+        identity=np.zeros(len(head.identity), np.float32),
+        expression=np.zeros(len(ARKIT_NAMES), np.float32),
+        rotation=_FACING.astype(np.float32),
+        translation=(np.array([0, 0, depth]) - _FACING @ middle).astype(np.float32),
+        focal_px=float(focal),
+        width=width,
+        height=height,
+        residual_percent=0.0,
+    )
 
 
 class _Solver:
@@ -142,19 +206,18 @@ class _Solver:
         self.size = width, height
         self.center = np.array([width, height]) / 2
         self.unit = landmarks.eye_distance
+        self.by_hand = landmarks.by_hand
         self.rows = self.head.landmarks  # of the vertices seen at the landmarks
         self.seen = landmarks.points.astype(float)
         if landmarks.iris is not None:
             self.rows = np.concatenate([self.rows, self.head.iris.ravel()])
             self.seen = np.concatenate([self.seen, landmarks.iris.reshape(-1, 2).astype(float)])
-        self.axes = _axes(self.seen)
-        self.weights = _weights()[: len(self.seen)] / self.unit
+        self.known = ~np.isnan(self.seen).any(axis=1)
+        self.weights = _weights()[: len(self.seen)] / self.unit * self.known[:, None]
         self.prior = _prior(self.people)
-        self.outline = _outline_candidates(self.head)
-        self.normals = _normals(self.head, self.head.landmarks[:17])
 
         eyes = self.head.vertices[self.head.landmarks[36:48]].reshape(2, 6, 3).mean(axis=1)
-        right, left = self.seen[36:42].mean(axis=0), self.seen[42:48].mean(axis=0)
+        right, left = landmarks.eyes.astype(float)
         roll = np.arctan2(*(left - right)[::-1])
         self.coefficients = np.zeros(self.people + len(ARKIT_NAMES))
         self.focal = _FOCAL * max(width, height)
@@ -162,15 +225,19 @@ class _Solver:
         depth = self.focal * np.linalg.norm(eyes[1] - eyes[0]) / self.unit
         middle = ((right + left) / 2 - self.center) / self.focal * depth
         self.place = np.array([*middle, depth]) - self.turn @ eyes.mean(axis=0)
+        self._guess_unknown()
 
     def solve(self) -> HeadFit:
-        for step in range(_STEPS):
-            if step < _OUTLINE_STEPS:
-                self._find_outline()
-            if self._step() < _CONVERGED:
-                break
-        across, along = self._missing(self._camera_points(self.rows)).T
-        along = np.where(self.weights[:, 1] >= 1 / _OWN_PLACE_ERROR / self.unit, along, 0.0)
+        """The most probable head.
+
+        What an artist placed may be far from all heads: its errors are then taken for as large as they turn out, so
+        that the head stays one.
+        """
+        residual = self._converge()
+        for _ in range(_FARTHER_ROUNDS if self.by_hand else 0):
+            if residual > _USUAL_RESIDUAL_PERCENT:
+                self.weights = self.weights * _USUAL_RESIDUAL_PERCENT / residual
+                residual = self._converge()
         return HeadFit(
             identity=self.coefficients[: self.people].astype(np.float32),
             expression=self.coefficients[self.people :].astype(np.float32),
@@ -179,8 +246,62 @@ class _Solver:
             focal_px=float(self.focal),
             width=self.size[0],
             height=self.size[1],
-            residual_percent=float(100 * np.sqrt((across**2 + along**2).mean()) / self.unit),
+            residual_percent=residual,
         )
+
+    def bend(self) -> Floats:
+        """What takes the vertices (V, 3) to where the landmarks are seen, in metres: a smooth field over the face.
+
+        It is laid over the face with its mouth and eyes open, so that lips and lids which touch move apart freely, and
+        fades out towards the back of the head. Eyeballs go with their lids, and grow with them.
+        """
+        open_face = np.zeros((1, len(ARKIT_NAMES)), np.float32)
+        open_face[0, ARKIT_NAMES.index("jawOpen")] = 1.0
+        surface = self.head.displaced(open_face)[0].astype(float)
+        known, left = self.known.copy(), self._left()
+        if self.by_hand:
+            left[_MEANT] = self._missing(self._camera_points(self.rows[_MEANT]), _MEANT)
+        else:
+            known[: _MEANT.start] = False
+        known[_MEANT.stop :] = False
+        points = self._camera_points(self.rows[known])
+        missing = (left[known, None] @ self.axes[known])[:, 0] / self.focal * points[:, 2:]
+        moves = np.concatenate([missing, np.zeros((len(missing), 1))], axis=1) @ self.turn
+        rows, place = np.unique(self.rows[known], return_inverse=True)
+        count = np.bincount(place)[:, None]
+        moves = np.stack([np.bincount(place, move) for move in moves.T], axis=1) / count
+        skin = self.head.vertices_of("skin")
+        away = KDTree(surface[self.head.landmarks]).query(surface[skin])[0]
+        still = skin[away > _BEND_REACH_M][::_STILL_EVERY]
+        centers = np.concatenate([surface[rows], surface[still]])
+        values = np.concatenate([moves, np.zeros((len(still), 3))])
+        bend = RBFInterpolator(centers, values)(surface)
+        for eye, lids in (("eyeRight", range(36, 42)), ("eyeLeft", range(42, 48))):
+            ball, rim = self.head.vertices_of(eye), self.head.landmarks[lids]
+            bend[ball] = _with_lids(self.head.vertices[ball], self.head.vertices[rim], bend[rim])
+        return bend.astype(np.float32)
+
+    def _converge(self) -> float:
+        """Steps until they are small; returns the residual in percent of the eyes' distance."""
+        for step in range(_STEPS):
+            if step < _OUTLINE_STEPS:
+                self._guess_unknown()
+                self._find_outline()
+            if self._step() < _CONVERGED:
+                break
+        return float(100 * np.sqrt((self._left()[self.known] ** 2).sum(axis=1).mean()) / self.unit)
+
+    def _guess_unknown(self) -> None:
+        """Puts landmarks that nobody knows where the model has them, where they say how contours run."""
+        guesses = self._pixels(self._camera_points(self.rows))
+        self.seen = np.where(self.known[:, None], self.seen, guesses)
+        self.axes = _axes(self.seen)
+
+    def _left(self) -> Doubles:
+        """What is missing (n, 2) across and along the contours; along only where a landmark has a place of its own."""
+        missing = self._missing(self._camera_points(self.rows))
+        missing[_SLIDING[: len(missing)], 1] = 0.0
+        return missing
 
     def _step(self) -> float:
         """Takes one step to the most probable unknowns of the linearized camera; returns its largest change."""
@@ -206,13 +327,7 @@ class _Solver:
 
     def _find_outline(self) -> None:
         """Puts each landmark of the jaw line on its vertex, or on the outline of the face where that is hidden."""
-        hidden = ((self.normals @ self.turn.T) * self._camera_points(self.head.landmarks[:17])).sum(axis=1) > 0
-        self.rows = self.rows.copy()
-        self.rows[:17] = self.head.landmarks[:17]
-        for row in np.flatnonzero(hidden):
-            candidates = self.outline[row]
-            pixels = self._pixels(self._camera_points(candidates))
-            self.rows[row] = candidates[np.argmax(pixels @ self.axes[row, 0])]
+        self.rows = np.concatenate([_seen_rows(self._camera_points, self.turn, self.axes), self.rows[68:]])
 
     def _slopes(self) -> tuple[Doubles, Doubles]:
         """Derivatives (n, 2, unknowns) of the landmarks' pixels, and what is missing (n, 2) across and along."""
@@ -242,9 +357,9 @@ class _Solver:
     def _pixels(self, points: Doubles) -> Doubles:
         return self.focal * points[:, :2] / points[:, 2:] + self.center
 
-    def _missing(self, points: Doubles) -> Doubles:
+    def _missing(self, points: Doubles, which: slice = slice(None)) -> Doubles:
         """From the model to the landmarks (n, 2), across and along their contours, in pixels."""
-        return (self.axes @ (self.seen - self._pixels(points))[..., None])[..., 0]
+        return (self.axes[which] @ (self.seen[which] - self._pixels(points))[..., None])[..., 0]
 
 
 def _bounded_least_squares(A: Doubles, b: Doubles, low: Doubles, high: Doubles) -> Doubles:
@@ -264,6 +379,17 @@ def _bounded_least_squares(A: Doubles, b: Doubles, low: Doubles, high: Doubles) 
     return np.clip(x, low, high)
 
 
+def _with_lids(ball: Floats, rim: Floats, moves: Doubles) -> Doubles:
+    """Moves (n, 3) of an eyeball (n, 3) whose lids (6, 3) move so (6, 3): as they do in the mean, and as much larger.
+
+    Its front stays as far behind them.
+    """
+    moved = rim + moves
+    larger = np.linalg.norm(moved - moved.mean(axis=0)) / np.linalg.norm(rim - rim.mean(axis=0))
+    fixed = np.array([*rim.mean(axis=0)[:2], ball[:, 2].max()])
+    return (larger - 1) * (ball - fixed) + moves.mean(axis=0)
+
+
 def _prior(people: int) -> Doubles:
     """Rows over all unknowns that say what is expected, each divided by its standard deviation."""
     spread = [1.0] * people + [_RARE_SHAPES.get(name, _SHAPE_SPREAD) for name in ARKIT_NAMES]
@@ -278,8 +404,24 @@ def _prior(people: int) -> Doubles:
     return np.concatenate(rows)
 
 
-def _outline_candidates(head: HeadModel) -> list[NDArray[np.intp]]:
+def _seen_rows(camera_points: Callable[[NDArray[np.integer]], NDArray], turn: NDArray, axes: Doubles) -> NDArray:
+    """The vertices (68,) that are seen at the landmarks: of the jaw line's, where it is hidden, one of the outline.
+
+    camera_points: from vertices (n,) to where they are before the camera (n, 3). turn: (3, 3) of the head.
+    axes: of the landmarks, as `_axes` gives them.
+    """
+    rows = load_head().landmarks.copy()
+    normals, candidates = _jaw_normals(), _outline_candidates()
+    for row in np.flatnonzero(((normals @ turn.T) * camera_points(rows[:17])).sum(axis=1) > 0):
+        x, y, z = camera_points(candidates[row]).T
+        rows[row] = candidates[row][np.argmax(np.stack([x / z, y / z], axis=1) @ axes[row, 0])]
+    return rows
+
+
+@cache
+def _outline_candidates() -> list[NDArray[np.intp]]:
     """For each landmark of the jaw line, vertices of the face where its outline may be seen."""
+    head = load_head()
     skin = head.vertices_of("skin")
     out = []
     for row in head.landmarks[:17]:
@@ -289,12 +431,14 @@ def _outline_candidates(head: HeadModel) -> list[NDArray[np.intp]]:
     return out
 
 
-def _normals(head: HeadModel, rows: NDArray[np.integer]) -> Doubles:
-    """Outward normals (n, 3), of any length, of chosen vertices of the skin at rest."""
+@cache
+def _jaw_normals() -> Doubles:
+    """Outward normals (17, 3), of any length, of the head model at the landmarks of the jaw line."""
+    head = load_head()
     quads = head.faces_of("skin")
     corners = head.vertices[quads].astype(float)
     facing = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    return np.array([facing[(quads == row).any(axis=1)].sum(axis=0) for row in rows])
+    return np.array([facing[(quads == row).any(axis=1)].sum(axis=0) for row in head.landmarks[:17]])
 
 
 def _axes(seen: Doubles) -> Doubles:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a face lies in a picture: the 68 iBUG landmarks and the irises, in pixels.
 
-MediaPipe finds them where it is installed; else they come from a file that an artist made by placing the points.
+MediaPipe finds them where it is installed; else they come from an artist who placed them, or a few of them. What nobody
+knows is NaN, until the fitted head says where it must be (`fit.completed`).
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import PortraitError
 from ..motion.atomic import written_whole
 
-__all__ = ["Landmarks", "check_turn", "find_landmarks"]
+__all__ = ["IRIS_NAMES", "MAIN_POINTS", "Landmarks", "check_turn", "find_landmarks"]
 
 Floats = NDArray[np.float32]
 
@@ -49,24 +50,109 @@ _MESH_IRIS: Final = ((473, 474, 475, 476, 477), (468, 469, 470, 471, 472))
 """Left, right: center, then the rim towards +x, up, -x, down."""
 
 
+MAIN_POINTS: Final = {
+    "jaw_right": 4, "chin": 8, "jaw_left": 12,
+    "brow_right": 19, "brow_left": 24,
+    "nose_tip": 30, "nose_foot": 33,
+    "eye_right_outer": 36, "eye_right_upper": 37, "eye_right_inner": 39, "eye_right_lower": 41,
+    "eye_left_inner": 42, "eye_left_upper": 44, "eye_left_outer": 45, "eye_left_lower": 46,
+    "mouth_right": 48, "mouth_left": 54, "lip_upper": 51, "lip_lower": 57, "lips_inside_upper": 62,
+    "lips_inside_lower": 66,
+}  # fmt: skip
+"""The iBUG landmarks from which the others can be told. Left and right are the character's own."""
+IRIS_NAMES: Final = ("pupil_left", "pupil_right")
+"""Of the centers of the irises, as in `Landmarks.iris`."""
+
+_BROWS, _MOUTH = slice(17, 27), slice(48, 68)
+_EYES: Final = (("right", slice(36, 42), [36, 39], 1), ("left", slice(42, 48), [42, 45], 0))
+"""Of each eye the name, the lids, the corners, and the iris."""
+_BELOW_EYES: Final = [*range(6, 11), *range(30, 36), *range(48, 68)]
+_ORDERS: Final = (
+    ("brows", range(17, 22), range(22, 27), False),
+    ("sides of the jaw", range(8), range(9, 17), False),
+    ("corners of the mouth", (48, 60), (54, 64), False),
+    ("upper and lower lip", (50, 51, 52), (56, 57, 58), True),
+    ("lids of the right eye", (37, 38), (40, 41), True),
+    ("lids of the left eye", (43, 44), (46, 47), True),
+)
+"""What lies to the character's right of what, or, last field, above it."""
+_OUT_OF_ORDER: Final = 0.1
+"""How far the wrong way these may lie, in distances of the eyes: those of shut lids lie on each other."""
+
+
 @dataclass(frozen=True)
 class Landmarks:
-    """Landmarks of one face in pixels (x right, y down, centers of pixels at +0.5)."""
+    """Landmarks of one face in pixels (x right, y down, centers of pixels at +0.5); NaN where unknown.
+
+    by_hand: an artist means them, however little they look like a face.
+    """
 
     points: Floats  # (68, 2) in iBUG order
     iris: Floats | None = None  # (2, 5, 2) left, right: center, then the rim towards +x, up, -x, down
+    by_hand: bool = False
+
+    @property
+    def eyes(self) -> Floats:
+        """Middles (2, 2) of the right and the left eye: of the lids, else of its corners, else the pupil."""
+        middles = np.full((2, 2), np.nan, np.float32)
+        for eye, (_, lids, corners, iris) in enumerate(_EYES):
+            guesses = [self.points[lids], self.points[corners]]
+            guesses += [] if self.iris is None else [self.iris[iris, :1]]
+            whole = [guess for guess in guesses if np.isfinite(guess).all()]
+            if whole:
+                middles[eye] = whole[0].mean(axis=0)
+        return middles
 
     @property
     def eye_distance(self) -> float:
         """Distance between the middles of the eyes, in pixels."""
-        right, left = self.points[36:42].mean(axis=0), self.points[42:48].mean(axis=0)
+        right, left = self.eyes
         return float(np.linalg.norm(left - right))
 
-    def check(self) -> None:
-        """Raises PortraitError for landmarks that are no face, and for a face too small to see lips and lids."""
+    def check(self, width: int, height: int) -> None:
+        """Raises PortraitError for landmarks that are no face in a picture of `width` times `height` pixels."""
+        for (name, *_), middle in zip(_EYES, self.eyes, strict=True):
+            if np.isnan(middle).any():
+                raise PortraitError(f"Nothing says where the {name} eye is. Place its two corners, or its pupil.")
         if not self.eye_distance > 0:
             raise PortraitError("The landmarks of the two eyes lie on each other. Place the landmarks again.")
-        height = float(np.linalg.norm(self.points[8] - self.points[17:27].mean(axis=0)))
+        below = self.points[_BELOW_EYES]
+        if np.isnan(below).all():
+            raise PortraitError("Nothing says where the face is below the eyes. Place the mouth, or the chin.")
+        self._check_order(np.nanmean(below, axis=0))
+        inner = self.points[_BROWS.stop :]
+        outside = ((inner < 0) | (inner > (width, height))).any(axis=1)  # NaN is neither
+        if outside.any():
+            raise PortraitError(
+                f"{outside.sum()} points of eyes, nose and mouth lie outside of the picture. Move them into it, or use "
+                "a picture that shows the whole face."
+            )
+
+    def _check_order(self, below: Floats) -> None:
+        """Raises PortraitError where left and right, or above and below, have changed places."""
+        right, left = self.eyes
+        across, down = left - right, below - (left + right) / 2
+        if across[0] * down[1] - across[1] * down[0] <= 0:
+            raise PortraitError(
+                "The landmarks are mirrored: seen with the mouth below the eyes, the character's right eye lies on the "
+                "left side of the picture. Place the landmarks again."
+            )
+        across, down = (way / np.linalg.norm(way) / self.eye_distance for way in (across, down))
+        for names, first, second, is_above in _ORDERS:
+            ways = np.array([self.points[b] - self.points[a] for a in first for b in second])
+            if np.isnan(ways).any(axis=1).all():
+                continue
+            if np.nanmean(ways, axis=0) @ (down if is_above else across) < -_OUT_OF_ORDER:
+                raise PortraitError(f"The {names} have changed places. Put these points where they belong.")
+
+    def scaled(self, scale: float) -> "Landmarks":
+        """The same landmarks in a picture `scale` times as large."""
+        points, iris = self.points * scale, None if self.iris is None else self.iris * scale
+        return replace(self, points=points, iris=iris)
+
+    def check_size(self) -> None:
+        """Raises PortraitError for a face too small to see lips and lids; all landmarks have to be known."""
+        height = float(np.linalg.norm(self.points[8] - self.points[_BROWS].mean(axis=0)))
         if height < SMALLEST_FACE_PX:
             raise PortraitError(
                 f"The face is {height:.0f} pixels high from chin to brows; at least {SMALLEST_FACE_PX} are needed. "
@@ -75,30 +161,65 @@ class Landmarks:
 
     def save(self, path: Path) -> None:
         """Writes JSON that an artist can read and correct. Raises ClipError where the file cannot be written."""
-        content = {"points": _rounded(self.points), "iris": None if self.iris is None else _rounded(self.iris)}
+        iris = None if self.iris is None else [_as_json(ring) for ring in self.iris]
+        content = {"points": _as_json(self.points), "iris": iris, "by_hand": self.by_hand}
         with written_whole(path, "landmarks") as partial:
-            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "Landmarks":
-        """Reads what `save` wrote. Raises PortraitError for a missing, damaged or incomplete file."""
+        """Reads what `save` wrote, or a few points by their names; see `docs/landmarks.md`.
+
+        Raises PortraitError for a missing or damaged file.
+        """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            points = np.asarray(content["points"], np.float32)
-            iris = None if content.get("iris") is None else np.asarray(content["iris"], np.float32)
+            points = content["points"]
+            if isinstance(points, dict):
+                return _from_names(points)
+            iris = None if content.get("iris") is None else np.stack([_from_json(ring) for ring in content["iris"]])
+            landmarks = cls(_from_json(points), iris, bool(content.get("by_hand", False)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise PortraitError(
                 f"{path.name}: the landmarks cannot be read ({error}). Find or place them again."
             ) from error
-        if points.shape != (68, 2) or (iris is not None and iris.shape != (2, 5, 2)):
+        if landmarks.points.shape != (68, 2) or (iris is not None and iris.shape != (2, 5, 2)):
             raise PortraitError(f"{path.name}: not 68 landmarks with two irises of 5 points. Find or place them again.")
-        if not np.isfinite(points).all() or (iris is not None and not np.isfinite(iris).all()):
-            raise PortraitError(f"{path.name}: a landmark is not a number. Find or place the landmarks again.")
-        return cls(points, iris)
+        return landmarks
 
 
-def _rounded(points: Floats) -> list[Any]:
-    return np.round(points.astype(float), 2).tolist()
+def _as_json(points: Floats) -> list[Any]:
+    """Points (n, 2) to hundredths of a pixel, null where unknown."""
+    return [None if np.isnan(point).any() else point for point in np.round(points.astype(float), 2).tolist()]
+
+
+def _from_json(points: list[Any]) -> Floats:
+    """Inverse of `_as_json`. Raises ValueError or TypeError for anything else."""
+    return np.array([(np.nan, np.nan) if point is None else _point(point) for point in points], np.float32)
+
+
+def _point(point: Any) -> tuple[float, float]:
+    x, y = point
+    if not (np.isfinite(x) and np.isfinite(y)):
+        raise ValueError(f"{point} is no point")
+    return x, y
+
+
+def _from_names(named: dict[str, Any]) -> Landmarks:
+    """Landmarks from points by the names of `MAIN_POINTS` and `IRIS_NAMES`, or by iBUG numbers.
+
+    Raises ValueError or TypeError.
+    """
+    points, iris = np.full((68, 2), np.nan, np.float32), np.full((2, 5, 2), np.nan, np.float32)
+    numbers = MAIN_POINTS | {str(number): number for number in range(len(points))}
+    for name, point in named.items():
+        if name in IRIS_NAMES:
+            iris[IRIS_NAMES.index(name), 0] = _point(point)
+        elif name in numbers:
+            points[numbers[name]] = _point(point)
+        else:
+            raise ValueError(f"no point is called '{name}'")
+    return Landmarks(points, None if np.isnan(iris).all() else iris, by_hand=True)
 
 
 def check_turn(yaw_deg: float) -> None:
@@ -138,7 +259,7 @@ def find_landmarks(picture: Floats) -> Landmarks:
     mesh = mesh[:, :2]
     points = np.array([mesh[list(members)].mean(axis=0) for members in _MESH_POINTS], np.float32)
     landmarks = Landmarks(points, mesh[np.array(_MESH_IRIS)].astype(np.float32))
-    landmarks.check()
+    landmarks.check_size()
     return landmarks
 
 

@@ -73,12 +73,12 @@ def perform(fit: HeadFit, clip: MotionClip, controls: PortraitControls = NEUTRAL
     own[:, _LOOK] = 0  # said by the gaze, and nothing to the lips
     weights = np.minimum(fit.expression + own, np.maximum(1, fit.expression))
     weights = _with_lips(fit, weights, _lips_shut(own))
-    head, pictured = load_head(), np.asarray(fit.expression)[None]
-    lips = head.aperture(weights, fit.identity) - head.aperture(pictured, fit.identity)
+    person, pictured = fit.person(), np.asarray(fit.expression)[None]
+    lips = person.aperture(weights) - person.aperture(pictured)
     own[:, _LOOK] = looks
     weights[:, _LOOK] += looks
-    lids = head.lid_opening(own)
-    weights = _with_lids(fit, own, weights, lids * head.lid_opening(pictured, fit.identity))
+    lids = load_head().lid_opening(own)
+    weights = _with_lids(fit, own, weights, lids * person.lid_opening(pictured))
     turn = ("headYaw", "headPitch", "headRoll")
     shift = ("headX", "headY", "headZ")
     angles, move = (clip.channels[:, [CHANNEL_INDEX[name] for name in names]] for names in (turn, shift))
@@ -134,8 +134,8 @@ def _lips_shut(own: Floats) -> Floats:
 
 def _with_lips(fit: HeadFit, weights: Floats, shut: Floats) -> Floats:
     """Weights (T, 52) whose lips are as shut as `shut` (T,) says."""
-    head = load_head()
-    natural = head.aperture(weights, fit.identity)
+    person = fit.person()
+    natural = person.aperture(weights)
     columns = [ARKIT_NAMES.index(name) for name in _PART]
     weights = weights.copy()
     weights[:, columns] -= shut[:, None] * fit.expression[columns].clip(0)
@@ -143,7 +143,7 @@ def _with_lips(fit: HeadFit, weights: Floats, shut: Floats) -> Floats:
     closing[:, ARKIT_NAMES.index("mouthClose")] = 1
 
     def opening(amount: Floats) -> Floats:
-        return head.aperture(weights + amount[:, None] * closing, fit.identity)
+        return person.aperture(weights + amount[:, None] * closing)
 
     target = (1 - shut) * natural
     amount = np.where(opening(np.zeros_like(shut)) > target, _least(opening, target, 0.0, 1.0), 0)
@@ -152,7 +152,7 @@ def _with_lips(fit: HeadFit, weights: Floats, shut: Floats) -> Floats:
 
 def _with_lids(fit: HeadFit, own: Floats, weights: Floats, target: Floats) -> Floats:
     """Weights (T, 52) whose lids are as open as `target` (T, 2)."""
-    head = load_head()
+    person = fit.person()
     weights = weights.copy()
     for eye, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
         blinking = np.zeros_like(weights)
@@ -160,7 +160,7 @@ def _with_lids(fit: HeadFit, own: Floats, weights: Floats, target: Floats) -> Fl
         weights = weights - blinking * own  # said anew, by how open the lids are to be
 
         def opening(amount: Floats, base: Floats = weights, blinking: Floats = blinking, eye: int = eye) -> Floats:
-            return head.lid_opening(base + amount[:, None] * blinking, fit.identity)[:, eye]
+            return person.lid_opening(base + amount[:, None] * blinking)[:, eye]
 
         amount = _least(opening, target[:, eye], -1.0, 2.0)
         settled = np.abs(opening(np.zeros(len(own), np.float32)) - target[:, eye]) < 1e-4

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from ..errors import PortraitError
 from ..motion.atomic import written_whole
-from .fit import HeadFit, fit_head
+from .fit import HeadFit, completed, fit_head
 from .landmarks import Landmarks
 from .light import estimate_light, eye_colors
 from .plate import complete_plate, find_person
@@ -25,7 +25,7 @@ __all__ = ["PORTRAIT_VERSION", "Portrait", "build_portrait", "whole_picture"]
 
 Floats = NDArray[np.float32]
 
-PORTRAIT_VERSION: Final = 1
+PORTRAIT_VERSION: Final = 2
 LARGEST_SIDE_PX: Final = 2048
 """Larger pictures are scaled down: no frame of a talking portrait shows more."""
 SMALLEST_EYE_DISTANCE_PX: Final = 16.0
@@ -88,14 +88,14 @@ def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
     Raises PortraitError for a face that is too small, or that `fit_head` refuses.
     """
     color, scale = whole_picture(picture)
-    points, iris = landmarks.points * scale, None if landmarks.iris is None else landmarks.iris * scale
-    landmarks = Landmarks(points.astype(np.float32), None if iris is None else iris.astype(np.float32))
+    landmarks = landmarks.scaled(scale)
     if landmarks.eye_distance < SMALLEST_EYE_DISTANCE_PX:
         raise PortraitError(
             f"The face is too small: its eyes are {landmarks.eye_distance:.0f} pixels apart, and "
             f"{SMALLEST_EYE_DISTANCE_PX:.0f} are needed. Use a larger picture, or crop it to the head and enlarge it."
         )
     fit = fit_head(landmarks, color.shape[1], color.shape[0])
+    landmarks = completed(landmarks, fit)
     person = find_person(color, fit)
     face = lay_on_head(color, fit, landmarks, person.alpha)
     light = estimate_light(face)

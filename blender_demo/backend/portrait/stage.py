@@ -42,8 +42,7 @@ class PosedHead:
             return torch.as_tensor(np.asarray(values, np.float32), device=device)
 
         head = load_head()
-        person = head.displaced(np.zeros((1, len(head.deltas)), np.float32), identity=fit.identity)[0]
-        person = _without_gaps(person, head.faces_of("teeth"))
+        person = _without_gaps(fit.person().vertices, head.faces_of("teeth"))
         self.device = device
         self.base, self.deltas = tensor(person), tensor(head.deltas).clone()
         away = torch.cdist(self.base, tensor(head.eye_centres)).amin(1)
@@ -52,9 +51,9 @@ class PosedHead:
         self.eyes = [torch.as_tensor(head.vertices_of(part), device=device) for part in _EYES]
         for eye in self.eyes:
             self.deltas[:, eye] = 0  # eyeballs turn
-        moved = [head.identity[: len(fit.identity), head.vertices_of(part)].mean(axis=1) for part in _EYES]
+        balls = [head.vertices_of(part) for part in _EYES]
         self.eye_centres = tensor(
-            head.eye_centres + np.stack([np.tensordot(fit.identity, modes, axes=1) for modes in moved])
+            head.eye_centres + np.stack([(person[ball] - head.vertices[ball]).mean(axis=0) for ball in balls])
         )
         self.rotation, self.translation = tensor(fit.rotation), tensor(fit.translation)
         self.focal = fit.focal_px * tensor(np.array([width / fit.width, height / fit.height]))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The head model meets the landmarks of a face, and finds how the head is turned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -8,13 +10,26 @@ from scipy.spatial.transform import Rotation
 from blender_demo.backend.errors import PortraitError
 from blender_demo.backend.head.head_model import HeadModel, load_head
 from blender_demo.backend.motion.factors import ARKIT_NAMES
-from blender_demo.backend.portrait.fit import HeadFit, fit_head
+from blender_demo.backend.portrait.fit import LARGEST_RESIDUAL_PERCENT, HeadFit, completed, fit_head, mean_head
 from blender_demo.backend.portrait.landmarks import Landmarks, find_landmarks
 from blender_demo.backend.portrait.picture import read_picture
 
 WIDTH, HEIGHT = 512, 640
 PEOPLE = 12
 INNER_FACE = slice(17, 68)
+FEW = (8, 19, 24, 30, 36, 37, 39, 41, 42, 44, 45, 46, 48, 51, 54, 57, 62, 66)
+"""What an artist places: no more than the corners and middles of things."""
+
+
+def cat() -> Landmarks:
+    """Landmarks no human has: round eyes far apart, a low broad mouth, no chin to speak of."""
+    mean = mean_head(WIDTH, HEIGHT)
+    points = mean.project(mean.vertices()[load_head().landmarks])
+    for eye, shift in ((range(36, 42), -30), (range(42, 48), 30)):
+        middle = points[eye].mean(axis=0)
+        points[eye] = middle + (shift, -10) + (points[eye] - middle) * (1.3, 3.0)
+    points[48:68] = points[48:68] * (2.4, 1.0) + (-1.4 * WIDTH / 2, 25)
+    return Landmarks(points)
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +160,89 @@ def test_points_that_are_no_face_are_refused(head: HeadModel) -> None:
     seen = landmarks_of(head, person(9))
     with pytest.raises(PortraitError, match="lie on each other"):
         fit_head(Landmarks(np.zeros_like(seen.points)), WIDTH, HEIGHT)
-    with pytest.raises(PortraitError, match="do not form a face"):
+    with pytest.raises(PortraitError, match=r"have changed places|mirrored"):
         fit_head(Landmarks(np.roll(seen.points, 7, axis=0)), WIDTH, HEIGHT)
+    scattered = seen.points + np.random.default_rng(1).normal(0, 0.15 * seen.eye_distance, (68, 2))
+    scattered[36:48] = seen.points[36:48]
+    with pytest.raises(PortraitError, match="do not form a face"):
+        fit_head(Landmarks(scattered.astype(np.float32)), WIDTH, HEIGHT)
+
+
+def test_from_a_few_points_the_others_are_told(head: HeadModel, fits) -> None:
+    misses = []
+    for _, seen, _ in fits:
+        points = np.full_like(seen.points, np.nan)
+        points[list(FEW)] = seen.points[list(FEW)]
+        few = Landmarks(points, by_hand=True)
+        whole = completed(few, fit_head(few, WIDTH, HEIGHT)).points
+        np.testing.assert_array_equal(whole[list(FEW)], seen.points[list(FEW)])
+        misses.append(np.linalg.norm(whole - seen.points, axis=1) / seen.eye_distance)
+    by_part = np.mean(misses, axis=0)
+    assert by_part[36:48].mean() < 0.005
+    assert by_part[INNER_FACE].mean() < 0.01
+    assert by_part[:17].mean() < 0.06  # most of it along the jaw line
+
+
+def test_an_artists_points_are_met_however_little_they_look_like_a_face(head: HeadModel) -> None:
+    meant = replace(cat(), by_hand=True)
+    fit = fit_head(meant, WIDTH, HEIGHT)
+    assert fit.residual_percent > LARGEST_RESIDUAL_PERCENT
+    pixels = fit.project(fit.vertices())[head.landmarks]
+    np.testing.assert_allclose(pixels[27:68], meant.points[27:68], atol=0.2)
+    assert np.abs(fit.identity).max() < 4  # the head stays one; what it cannot be is bent
+
+
+def test_a_bend_moves_lips_apart_that_touch(head: HeadModel) -> None:
+    true = person(5, yaw_deg=0.0)
+    true.expression[:] = 0
+    seen = landmarks_of(head, true)
+    seen.points[[61, 62, 63], 1] -= 2.0
+    seen.points[[65, 66, 67], 1] += 2.0
+    fit = fit_head(replace(seen, by_hand=True), WIDTH, HEIGHT)
+    vertices = fit.project(fit.vertices())
+    np.testing.assert_allclose(vertices[head.landmarks[60:68]], seen.points[60:68], atol=0.2)
+    upper, lower = (vertices[rows, 1] for rows in (head.lip_upper, head.lip_lower))
+    middle = slice(len(upper) // 3, 2 * len(upper) // 3)
+    assert (lower.min(axis=-1) - upper.max(axis=-1))[middle].min() > 0.5
+
+
+def test_the_far_side_of_the_head_is_not_bent(head: HeadModel) -> None:
+    fit = fit_head(replace(cat(), by_hand=True), WIDTH, HEIGHT)
+    skin = head.vertices_of("skin")
+    back = skin[head.vertices[skin, 2] < -0.05]
+    assert np.linalg.norm(fit.bend[back], axis=1).max() < 0.1 * np.linalg.norm(fit.bend, axis=1).max()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda points: points[:, ::-1], "are mirrored"),  # turned over
+        (lambda points: points * (-1, 1) + (WIDTH, 0), "are mirrored"),
+        (lambda points: _exchanged(points, [48, 60], [54, 64]), "corners of the mouth have changed places"),
+        (lambda points: _exchanged(points, [17, 18, 19, 20, 21], [26, 25, 24, 23, 22]), "brows have changed places"),
+        (lambda points: _exchanged(points, [50, 51, 52], [58, 57, 56]), "upper and lower lip have changed places"),
+        (lambda points: np.add(points, (WIDTH / 2, 0)), r"points .* lie outside of the picture"),
+        (lambda points: np.where(np.arange(68)[:, None] < 42, points, np.nan), "left eye"),
+        (lambda points: np.where(np.arange(68)[:, None] // 6 == 6, points, points * np.nan), "left eye"),
+        (lambda points: _without(points, [*range(36), *range(48, 68)]), "below the eyes"),
+    ],
+)
+def test_what_is_wrong_with_placed_points_is_said(head: HeadModel, change, sentence: str) -> None:
+    seen = landmarks_of(head, person(3, yaw_deg=0.0)).points
+    with pytest.raises(PortraitError, match=sentence):
+        fit_head(Landmarks(change(seen).astype(np.float32), by_hand=True), WIDTH, HEIGHT)
+
+
+def _exchanged(points: np.ndarray, first: list[int], second: list[int]) -> np.ndarray:
+    points = points.copy()
+    points[first + second] = points[second + first]
+    return points
+
+
+def _without(points: np.ndarray, rows: list[int]) -> np.ndarray:
+    points = points.copy()
+    points[rows] = np.nan
+    return points
 
 
 @pytest.mark.parametrize("name", ["astronaut", "grid_bbaf2n", "grid_brbk7n", "grid_lbax4n"])

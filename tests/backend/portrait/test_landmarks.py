@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from blender_demo.backend.errors import PortraitError
-from blender_demo.backend.portrait.landmarks import Landmarks, find_landmarks
+from blender_demo.backend.portrait.landmarks import MAIN_POINTS, Landmarks, find_landmarks
 from blender_demo.backend.portrait.picture import read_picture
 
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
@@ -25,13 +25,54 @@ def test_landmarks_survive_their_file(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"points": [[1, 2]]}', '{"points": "abc"}', '{"points": [[NaN, 1]]}']
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"points": [[1, 2]]}',
+        '{"points": "abc"}',
+        '{"points": [[NaN, 1]]}',
+        '{"points": [[1, 2, 3]]}',
+        '{"points": {"whisker": [1, 2]}}',
+        '{"points": {"chin": [1, "2"]}}',
+        '{"points": {"68": [1, 2]}}',
+        '{"points": {"chin": null}}',
+    ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, content: str) -> None:
     path = tmp_path / "face.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(PortraitError, match=r"face\.json"):
         Landmarks.load(path)
+
+
+def test_what_is_unknown_or_placed_by_hand_survives_the_file(tmp_path) -> None:
+    points, iris = np.ones((68, 2), np.float32), np.full((2, 5, 2), np.nan, np.float32)
+    points[5], iris[0, 0] = np.nan, (3.5, 4.25)
+    Landmarks(points, iris, by_hand=True).save(tmp_path / "face.json")
+    again = Landmarks.load(tmp_path / "face.json")
+    np.testing.assert_array_equal(again.points, points)
+    np.testing.assert_array_equal(again.iris, iris)
+    assert again.by_hand
+
+
+def test_a_few_points_have_names_or_numbers(tmp_path) -> None:
+    path = tmp_path / "cat.json"
+    path.write_text('{"points": {"chin": [5, 9], "62": [4, 6.5], "pupil_left": [7, 3], "pupil_right": [2, 3]}}')
+    cat = Landmarks.load(path)
+    assert cat.by_hand
+    assert np.flatnonzero(np.isfinite(cat.points).all(axis=1)).tolist() == [8, 62]
+    assert cat.points[62].tolist() == [4, 6.5]
+    assert cat.eye_distance == 5
+    assert cat.iris is not None
+    assert np.isnan(cat.iris[:, 1:]).all()
+
+
+def test_every_main_point_has_a_partner_on_the_other_side() -> None:
+    mirrored = {name.replace("right", "LEFT").replace("left", "right").replace("LEFT", "left") for name in MAIN_POINTS}
+    assert mirrored == set(MAIN_POINTS)
+    assert len(set(MAIN_POINTS.values())) == len(MAIN_POINTS)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path) -> None:

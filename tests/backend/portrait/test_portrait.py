@@ -12,7 +12,7 @@ from blender_demo.backend.errors import ClipError, PortraitError
 from blender_demo.backend.portrait import portrait as module
 from blender_demo.backend.portrait.fit import HeadFit
 from blender_demo.backend.portrait.landmarks import Landmarks
-from blender_demo.backend.portrait.portrait import Portrait, build_portrait, whole_picture
+from blender_demo.backend.portrait.portrait import PORTRAIT_VERSION, Portrait, build_portrait, whole_picture
 from tests.backend.portrait.synthetic import scene
 
 
@@ -69,7 +69,7 @@ def test_damaged_missing_and_newer_files_are_refused(
     np.savez(path, version=1, plate=np.zeros(3))
     with pytest.raises(PortraitError, match="damaged"):
         Portrait.load(path)
-    monkeypatch.setattr(module, "PORTRAIT_VERSION", 2)
+    monkeypatch.setattr(module, "PORTRAIT_VERSION", PORTRAIT_VERSION + 1)
     portrait.save(path)
     monkeypatch.undo()
     with pytest.raises(PortraitError, match="newer version"):
