@@ -112,9 +112,11 @@ class SyntheticPerson:
         iris = exact.iris + alone * rng.standard_normal((2, 1, 2))
         return Landmarks((exact.points + error).astype(np.float32), iris.astype(np.float32))
 
-    def frames(self, clip: MotionClip, batch: int = 4) -> Iterator[Floats]:
-        """The true frames (H, W, 3), sRGB, one for each frame of the clip."""
-        yield from self._drawn(perform(self.fit, clip), batch)
+    def frames(
+        self, clip: MotionClip, batch: int = 4, window: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> Iterator[Floats]:
+        """The true frames (H, W, 3), sRGB, one for each frame of the clip; only the rows and columns of the window."""
+        yield from self._drawn(perform(self.fit, clip), batch, window)
 
     def regions(self, clip: MotionClip) -> dict[str, NDArray[np.bool_]]:
         """Masks (T, H, W) of the "mouth" with its surroundings, the "eyes" and the "face" in the true frames."""
@@ -171,6 +173,8 @@ class SyntheticPerson:
         quads, material = (np.concatenate(values) for values in zip(*groups, strict=True))
         uv = np.zeros((len(quads), 4, 2), np.float32)
         uv[: kept.sum()] = head.uv[kept]
+        within = (quads < count).all(1) & (head.part[quads.clip(max=count - 1)] == head.parts.index("mouth")).any(1)
+        quads[within], uv[within] = quads[within, ::-1], uv[within, ::-1]  # the lining is seen from within
         self.faces = torch.as_tensor(triangles(quads), device=self.device)
         self.outward = torch.as_tensor(triangles(quads[:outward]), device=self.device)
         self.uv = torch.as_tensor(triangles(uv), device=self.device)
@@ -218,15 +222,18 @@ class SyntheticPerson:
         self.lit_depth, self.darkest = rng.uniform(0.02, 0.06), rng.uniform(0.02, 0.10)
         self.shadow = rng.uniform(0.4, 0.9)
 
-    def _drawn(self, part: Performance, batch: int) -> Iterator[Floats]:
-        wall = torch.as_tensor(self.background, device=self.device).permute(2, 0, 1)[None]
+    def _drawn(
+        self, part: Performance, batch: int, window: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> Iterator[Floats]:
+        rows, columns = (range(self.size)[along] for along in window)
+        wall = torch.as_tensor(self.background[window], device=self.device).permute(2, 0, 1)[None]
         with torch.inference_mode():
             for start in range(0, len(part), batch):
-                frames = self._draw(part[start : start + batch], wall)
+                frames = self._draw(part[start : start + batch], wall, columns.start, rows.start)
                 yield from frames.permute(0, 2, 3, 1).cpu().numpy()
 
-    def _draw(self, part: Performance, wall: Tensor) -> Tensor:
-        """Frames (B, 3, H, W) before a wall (1, 3, H, W)."""
+    def _draw(self, part: Performance, wall: Tensor, left: int, top: int) -> Tensor:
+        """Frames (B, 3, h, w) before a part of the wall (1, 3, h, w) that begins at `left` and `top`."""
         shaped = self.posed.shaped(part)
         roots, tips = self.lashes
         shaped[:, tips] = torch.lerp(shaped[:, roots], shaped[:, tips], self.lash_length)
@@ -239,17 +246,22 @@ class SyntheticPerson:
         at = self.posed.projected(points)
         at[:, self.deeper, 2] += _BEHIND_SKIN_M
         at[:, torch.cat(self.lashes), 2] -= _BEFORE_SKIN_M
-        raster = rasterize(at, self.faces, self.size, self.size)
+        corner = at.new_tensor([left, top])
+        at[..., :2] -= corner
+        raster = rasterize(at, self.faces, *wall.shape[2:])
 
         corners = raster.picture[:, None] * points.shape[1] + self.faces[raster.face]
         by_vertex = torch.cat([points, normals, depth_in[..., None], self.strands.expand(len(part), -1)[..., None]], 2)
         values = torch.einsum("nk,nkc->nc", raster.weights, by_vertex.flatten(0, 1)[corners])
         place, normal, depth, strand = values[:, :3], F.normalize(values[:, 3:6], dim=1), values[:, 6:7], values[:, 7:]
-        light = self._shaded(raster, place, normal, depth, strand)
+        pixel = (self.posed.projected(place)[:, :2] - corner).long()
+        light = self._shaded(raster, place, normal, depth, strand, pixel)
         lit = raster.resolve(torch.cat([_to_srgb(light), torch.ones_like(depth)], dim=1))
         return (lit[:, :3] + (1 - lit[:, 3:]) * wall).clamp(0, 1)
 
-    def _shaded(self, raster: Raster, place: Tensor, normal: Tensor, depth: Tensor, strand: Tensor) -> Tensor:
+    def _shaded(
+        self, raster: Raster, place: Tensor, normal: Tensor, depth: Tensor, strand: Tensor, pixel: Tensor
+    ) -> Tensor:
         """Linear colors (N, 3) of the samples."""
         material = self.material[raster.face]
         skin = material == self.names["skin"]
@@ -274,18 +286,18 @@ class SyntheticPerson:
         inside = ~skin & (material < self.names["hair"]) & (material != self.names["lashes"])
         eyes = (material == self.names["sclera"]) | (material == self.names["iris"]) | (material == self.names["pupil"])
         left = torch.exp(-depth / self.lit_depth).clamp(min=self.darkest)
-        left = torch.where(eyes[:, None], 1.0, left) * (1 - self.shadow * self._shadow(raster, place, skin))
+        left = torch.where(eyes[:, None], 1.0, left) * (1 - self.shadow * self._shadow(raster, pixel, skin))
         dark = left ** left.new_tensor(_FLESH)
         return torch.where(inside[:, None], light * dark, light)
 
-    def _shadow(self, raster: Raster, place: Tensor, skin: Tensor) -> Tensor:
+    def _shadow(self, raster: Raster, pixel: Tensor, skin: Tensor) -> Tensor:
         """How much (N, 1) skin above and around shades a sample."""
         covered = raster.resolve(skin[:, None].float())
         reach = max(1, round(_SHADOW_M * float(self.posed.focal[0]) / float(self.posed.translation[2]) / 2))
         near = covered
         for _ in range(2):
             near = F.avg_pool2d(F.pad(near, (reach,) * 4, mode="replicate"), 2 * reach + 1, stride=1)
-        column, row = self.posed.projected(place)[:, :2].long().unbind(1)
+        column, row = pixel.unbind(1)
         above = (row - reach).clamp(0, raster.height - 1)
         return near[raster.picture, 0, above, column.clamp(0, raster.width - 1)][:, None]
 
