@@ -3,6 +3,7 @@
 measure.
 
 Measures whatever a clip has: captured motion (`<id>.motion.npz`), timed phones (`<id>.phones.json`), or sound alone.
+With --portrait, measures portraits instead: against videos, and against true frames of synthetic people.
 docs/evaluation.md defines the figures. The exit code is 1 where a clip had to be left out.
 """
 
@@ -24,7 +25,9 @@ from .control import control_report
 from .observation import FIGURES
 from .peers import Peer
 from .plots import plot_bars, plot_tracks
+from .portrait_report import FIRST_SEED, leakage_report, synthetic_report, table, video_report
 from .report import evaluate_folder, evaluate_takes, generate_takes, read_truths, write_json
+from .video import find_videos
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +42,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="blender_demo.backend.evaluation", description=__doc__)
-    parser.add_argument("clips", type=Path, help="folder of recordings, with motion and phones beside them where known")
+    parser.add_argument(
+        "clips", type=Path, nargs="?", help="folder of recordings, with motion and phones beside them where known"
+    )
+    parser.add_argument("--portrait", action="store_true", help="measure portraits: of videos, of synthetic people")
+    parser.add_argument("--videos", type=Path, help="folder of videos of one face each, for --portrait")
+    parser.add_argument("--landmarks", type=Path, help="folder of their landmarks; written where they have to be found")
+    parser.add_argument("--captures", type=Path, help="folder of captured motion of the videos, <id>.motion.npz")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="measure only each Nth frame of the videos")
+    parser.add_argument("--people", type=int, default=0, metavar="N", help="measure N synthetic people, for --portrait")
+    parser.add_argument("--size", type=int, default=384, help="of the pictures of synthetic people, in pixels")
     parser.add_argument("--control", action="store_true", help="measure control instead; CLIPS may be one recording")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE.json", help="mouth cues of a peer")
     parser.add_argument("--splits", type=Path, help="measure only the validation recordings, where it names the folder")
@@ -56,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
 def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    if arguments.portrait:
+        return _portrait(arguments)
+    if arguments.clips is None:
+        raise DemoError("Name a folder of recordings, or --portrait.")
     settings = _settings(arguments.settings)
     if arguments.control:
         return _control(arguments, settings)
@@ -88,6 +104,32 @@ def _control(arguments: argparse.Namespace, settings: GenerationSettings) -> int
     write_json(arguments.out, report)
     print(json.dumps({name: report[name] for name in ("given", "redrawn", "gain")}, indent=2))
     return 0
+
+
+def _portrait(arguments: argparse.Namespace) -> int:
+    report: dict[str, Any] = {}
+    if arguments.videos:
+        videos = find_videos(arguments.videos)[: arguments.limit]
+        landmarks = arguments.landmarks or arguments.videos
+        report["videos"] = video_report(videos, arguments.captures, landmarks, arguments.every)
+    if arguments.people:
+        report["synthetic"] = synthetic_report(range(FIRST_SEED, FIRST_SEED + arguments.people), arguments.size)
+        report["leakage"] = leakage_report(range(FIRST_SEED, FIRST_SEED + arguments.people), arguments.size)
+    if not report:
+        raise DemoError("Say what to measure: --videos FOLDER, --people N, or both.")
+    write_json(arguments.out, report)
+    for name, part in (
+        ("videos, all", report.get("videos", {}).get("all")),
+        ("synthetic people", report.get("synthetic")),
+    ):
+        if part and "mean" in part:
+            print(f"{name}: {part['count']}\n{table(part)}")
+    if "leakage" in report:
+        print(json.dumps(report["leakage"], indent=2))
+    problems = report.get("videos", {}).get("skipped", [])
+    for problem in problems:
+        print(f"Left out {problem['clip']}: {problem['reason']}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def _settings(path: Path | None) -> GenerationSettings:
