@@ -10,7 +10,7 @@ MATRIX_TESTS := -m 'not slow and not real_blender' --ignore=tests/backend --igno
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-matrix test-5.0 test-5.2 real-blender lint bench train finetune ablations
-.PHONY: zip setup clean
+.PHONY: zip setup clean portrait-sheets
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ $(STAMP): constraints.txt tools/set_up.py
 
 demo: $(STAMP) ## speech to a talking head: build/demo with a .blend, a video, a contact sheet and a report
 	@$(RUN) -m tools.demo
+
+portrait-sheets: $(STAMP) ## contact sheets of portraits: make portrait-sheets PICTURES=folder AUDIO=files LANDMARKS=folder
+	@$(RUN) -m tools.portrait_sheet $(PICTURES) $(if $(AUDIO),--audio $(AUDIO)) $(if $(LANDMARKS),--landmarks $(LANDMARKS))
 
 test: $(STAMP) ## the test suite
 	$(RUN) -m pytest

@@ -22,7 +22,7 @@ from .picture import read_picture
 from .portrait import build_portrait
 from .sequence import FrameSet, write_sequence
 
-__all__ = ["render_portrait"]
+__all__ = ["output_size", "picture_on_white", "render_portrait"]
 
 _BATCH: Final = 8
 """Frames that are rendered at once; a resumed run begins at one of its multiples, as sums may depend on it."""
@@ -40,9 +40,9 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     began = time.perf_counter()
     device, timings = _device(order.device), {}
     progress("picture", _SHARES["picture"][0])
-    picture, clip = _picture(Path(order.image)), _motion(order)
+    picture, clip = picture_on_white(Path(order.image)), _motion(order)
     landmarks = Landmarks.load(Path(order.landmarks)) if order.landmarks else find_landmarks(picture)
-    width, height = _output_size(picture, order.size)
+    width, height = output_size(picture, order.size)
     frames = FrameSet(
         Path(order.folder),
         order.name,
@@ -96,13 +96,13 @@ def _motion(order: PortraitOrder) -> MotionClip:
     return resample(replace(clip, fps=clip.fps * order.speed), order.fps, order.later_s)
 
 
-def _picture(path: Path) -> NDArray[np.float32]:
+def picture_on_white(path: Path) -> NDArray[np.float32]:
     """The picture (H, W, 3); what is transparent in it lies over white."""
     color, alpha = read_picture(path)
     return color if alpha is None else color * alpha[..., None] + (1 - alpha[..., None])
 
 
-def _output_size(picture: NDArray[np.float32], size: int) -> tuple[int, int]:
+def output_size(picture: NDArray[np.float32], size: int) -> tuple[int, int]:
     """Width and height with the picture's aspect, even, as video wants them."""
     height, width = (2 * max(1, round(side * size / max(picture.shape) / 2)) for side in picture.shape[:2])
     return width, height
