@@ -21,35 +21,44 @@ from ..motion.clip import MotionClip
 from ..motion.factors import ARKIT_NAMES
 from .carry import Carry, sampled
 from .controls import NEUTRAL, PortraitControls
+from .light import to_srgb
+from .mouth import Opening, find_opening
 from .performance import Performance, at_rest, perform
 from .portrait import Portrait
 from .rasterize import Raster, rasterize
 from .stage import PosedHead, triangles
+from .texture import vertex_normals
 
 __all__ = ["render_frames"]
 
 _COLORS: Final = {
-    "mouth": (0.50, 0.20, 0.19),
+    "mouth": (0.62, 0.30, 0.28),
     "gums": (0.70, 0.36, 0.35),
     "teeth": (0.90, 0.87, 0.80),
-    "tongue": (0.72, 0.38, 0.37),
+    "tongue": (0.80, 0.46, 0.45),
     "pupil": (0.03, 0.03, 0.03),
 }
 """sRGB in white light; the skin, iris and the white of the eyes have theirs from the picture."""
 _EYES: Final = ("sclera", "iris", "pupil", "lashes")
 _BEHIND_SKIN_M: Final = 0.0015
 """What lies behind the skin is drawn this much deeper: lips and lids of other people than the mean lie closer."""
-_LIT_DEPTH_M: Final = 0.035
+_LIT_DEPTH_M: Final = 0.032
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
-_DARKEST: Final = 0.06
+_DARKEST: Final = 0.12
 _FLESH: Final = np.array([0.85, 1.1, 1.2], np.float32)
 """Powers of what is left of red, green and blue in the dark: light that lips and cheeks have scattered is red."""
 _LID_SHADOW: Final = 0.35
 """How much darker the upper lid makes the white of the eye below it."""
+_SCLERA: Final = 0.85
+"""Brightness of the white of the eyes, between lids, over that of something white."""
 _BEHIND_M: Final = 0.012
 """How far behind the nearest skin a vertex is hidden in the picture."""
 _DIFFUSIONS: Final = 200
 _FEW_PIXELS: Final = 12
+_TEETH_BRIGHT: Final = 0.85
+_TEETH_SHARE: Final = 0.6
+"""Where this share of what the picture shows behind the lips is so bright, over the skin, it is teeth and goes on being
+seen when the lips move; else it is dark, or the lips themselves."""
 _LITTLE_AREA: Final = 0.05
 _EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING, _LASH = range(6)
 _KINDS: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
@@ -82,6 +91,8 @@ _UNFOLDED: Final = (1.4, 2.4)
 """Area of lid over that in the picture from which it shows skin that the picture hides, and fully."""
 _LIPS_MOVED: Final = (0.01, 0.08)
 """Change of the lips' opening, in widths of the mouth, from which other things show between them, and only these."""
+_LIPS_AT_WORK: Final = (0.0, 0.005)
+"""The same from which their rims are drawn, and soft."""
 _EYES_MOVED: Final = (0.01, 0.08)
 """The same of the gaze, in radians, between the lids."""
 _HEAD_MOVED: Final = (0.03, 0.15)
@@ -133,6 +144,10 @@ class _Painter:
         self.size, self.device = (height, width), device
         self.posed = PosedHead(portrait.fit, width, height, device)
         color, self.plate, cutout = (picture(v) for v in (portrait.picture, portrait.plate, portrait.cutout))
+        self.px_per_m = float(self.posed.focal.mean()) / float(portrait.fit.translation[2])
+        self.enlarged = width / portrait.picture.shape[1]
+        self.in_mouth = torch.tensor([_UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING], device=device)
+        self.flesh = torch.as_tensor(_FLESH, device=device)
         self.carry = Carry(portrait.fit, self.posed, cutout)
         self.color = _fine(color)
         matte = self.carry.matte
@@ -157,6 +172,8 @@ class _Painter:
             np.concatenate([a, b])
             for a, b in ((order, order[lashes]), (faces, faces[lashes, ::-1]), (uv, uv[lashes, ::-1]))
         )
+        lining = (head.part[head.quads[order]] == head.parts.index("mouth")).any(1)  # seen from within
+        faces[lining], uv[lining] = faces[lining, ::-1], uv[lining, ::-1]
         self.faces = faces = torch.as_tensor(faces, device=self.device)
         uv = torch.as_tensor(uv, device=self.device)
         every = torch.as_tensor(triangles(head.quads[skin]), device=self.device)
@@ -191,7 +208,7 @@ class _Painter:
         narrow = F.avg_pool2d(1 - F.max_pool2d(1 - shown, 3, stride=1, padding=1), 3, stride=1, padding=1)
         narrow[:, [_LOWER_TEETH, _TONGUE, _LINING, _LASH]] = 0
         self.shown = narrow
-        self.inner = torch.as_tensor(self._inner_colors(portrait, order), device=self.device)
+        self.inner = torch.as_tensor(self._inner_colors(portrait, order, faces.cpu().numpy()), device=self.device)
 
     def _lids(self, at: Tensor, seen: Tensor, skin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """How far each vertex is skin of a lid (V,), or near an eye (V,), and the color (V, 3) of the skin around it.
@@ -250,36 +267,42 @@ class _Painter:
         x, y = (at[0, :, axis].long().clamp(0, self.size[1 - axis] - 1) for axis in (0, 1))
         return facing, (depth[y, x] == 0) | (at[0, :, 2] < depth[y, x] + _BEHIND_M)
 
-    def _inner_colors(self, portrait: Portrait, order: NDArray[np.intp]) -> NDArray[np.float32]:
-        """sRGB colors (F, 3) of what is behind the skin, in the picture's light and darker with depth."""
+    def _inner_colors(self, portrait: Portrait, order: NDArray[np.intp], faces: NDArray) -> NDArray[np.float32]:
+        """sRGB colors (F, 3, 3) at corners of what is behind the skin, in the picture's light and darker with depth."""
         head = load_head()
-        white = np.asarray(portrait.sclera_color, np.float32)
+        white = _white(portrait)
         colors = {name: color * white for name, color in _COLORS.items()}
         colors["lashes"] = self.lash_color.cpu().numpy()
-        colors |= {"iris": portrait.iris_color, "sclera": white, "teeth": self._teeth_color(colors["teeth"])}
+        colors |= {"iris": portrait.iris_color, "sclera": np.asarray(portrait.sclera_color, np.float32)}
+        if (teeth := self._pictured_teeth(portrait)) is None:
+            self.shown[:, _UPPER_TEETH] = 0
+        else:
+            colors["teeth"] = teeth
         by_material = np.stack([np.asarray(colors.get(name, white), np.float32) for name in head.materials])
-        shown = by_material[head.material[order]]
-        corners = head.vertices[head.quads[order]]
-        z = corners[..., 2].mean(axis=1)
-        normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-        ahead = (normal[:, 2] / np.linalg.norm(normal, axis=1)).clip(0, 1)
+        shown = by_material[head.material[order]][:, None]
+        deep = [name for name in head.materials if name not in ("skin", *_EYES)]
+        normals = vertex_normals(head.vertices, triangles(head.faces_of(*deep, *_EYES)))
+        ahead = normals[:, 2].clip(0, 1)
         lips = head.vertices[head.lip_loop, 2].mean()
-        lit = np.exp(-(lips - z).clip(0) / _LIT_DEPTH_M).clip(_DARKEST, 1) * (0.7 + 0.3 * ahead)
-        in_mouth = ~np.isin(head.material[order], [head.materials.index(name) for name in _EYES])
-        rims = head.part[head.quads[order]] == head.parts.index("lidRims")
-        in_mouth &= ~rims.any(axis=1)
-        above = (corners[..., 1].mean(axis=1) - head.eye_centres[0, 1]) / head.eye_radius
-        shadow = 1 - _LID_SHADOW * np.clip(above / 0.5, 0, 1)
-        light = np.where(in_mouth, lit, np.where(rims.any(axis=1), 1, 0.92 * shadow))
-        return (shown * light[:, None] ** _FLESH).astype(np.float32)
+        lit = np.exp(-(lips - head.vertices[:, 2]).clip(0) / _LIT_DEPTH_M).clip(_DARKEST, 1) * (0.6 + 0.4 * ahead)
+        above = (head.vertices[:, 1] - head.eye_centres[0, 1]) / head.eye_radius
+        ball = (1 - _LID_SHADOW * np.clip(above / 0.5, 0, 1)) * (0.72 + 0.25 * ahead)
+        rims = head.part == head.parts.index("lidRims")
+        in_mouth = np.isin(head.material[order], [head.materials.index(name) for name in deep])
+        light = np.where(in_mouth[:, None], lit[faces], ball[faces])
+        light[rims[head.quads[order]].any(1)] = 1
+        return (shown * light[..., None] ** _FLESH).astype(np.float32)
 
-    def _teeth_color(self, usual: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mean color (3,) of the teeth that the picture shows; the usual one where it shows next to none."""
+    def _pictured_teeth(self, portrait: Portrait) -> NDArray[np.float32] | None:
+        """Mean color (3,) of the upper teeth in the picture; None where what it shows behind the lips is none."""
         shown = self.shown[0, _UPPER_TEETH] > 0.9
         if int(shown.sum()) < _FEW_PIXELS:
-            return usual
+            return None
         colors = self.color[0, :, ::2, ::2][:, shown]
         bright = colors.mean(0)
+        skin = np.median(portrait.texture[portrait.skin_mask > 0.9].mean(-1))
+        if float((bright > _TEETH_BRIGHT * skin).float().mean()) < _TEETH_SHARE:
+            return None
         return colors[:, bright >= bright.median()].mean(1).cpu().numpy()
 
     def paint(self, part: Performance) -> Tensor:
@@ -294,8 +317,11 @@ class _Painter:
         top, left, height, width = self._window(at)
         at[..., :2] -= at.new_tensor([left, top])
         raster = self._raster(at, height, width)
-        color, opacity = self._shaded(raster, part, self._unfolded(at, part))
+        moved = self._moved(part)
+        color, opacity, opening = self._shaded(raster, moved, self._unfolded(at, part))
         face = raster.resolve(torch.cat([color * opacity, opacity], dim=1))
+        if opening:
+            opening.soften(face, _ramp(*_LIPS_AT_WORK, self._tensor(part.lips).abs()), self.enlarged)
         window = frames[:, :, top : top + height, left : left + width]
         window.copy_(face + (1 - face[:, 3:]) * window)
         return frames
@@ -320,8 +346,8 @@ class _Painter:
         at[:, torch.cat(self.lashes), 2] -= _BEFORE_SKIN_M
         return rasterize(at, self.faces, height, width, samples)
 
-    def _shaded(self, raster: Raster, part: Performance, unfolded: Tensor) -> tuple[Tensor, Tensor]:
-        """Colors (N, 3) and opacity (N, 1) of the samples."""
+    def _shaded(self, raster: Raster, moved: Tensor, unfolded: Tensor) -> tuple[Tensor, Tensor, Opening | None]:
+        """Colors (N, 3) and opacity (N, 1) of the samples, and where mouths are open."""
         values = raster.interpolate(self.corners)
         uv, places, (seen, opacity, near_eye), lid_color = (
             values[:, :2], values[:, 2:4], values[:, 4:7].unbind(1), values[:, 7:]
@@ -342,13 +368,19 @@ class _Painter:
 
         inner = torch.nonzero(~skin)[:, 0]
         face = raster.face[inner]
-        moved = self._moved(part)[raster.picture[inner], self.kind[face]]
+        kind = self.kind[face]
+        own = (raster.weights[inner, :, None] * self.inner[face]).sum(1)
+        mouth = torch.nonzero(kind.unsqueeze(1).eq(self.in_mouth).any(1))[:, 0]
+        opening, *pixels = find_opening(raster, inner[mouth], self.px_per_m)
+        if opening:
+            own[mouth] *= opening.light(*pixels)[:, None] ** self.flesh
         same, other = (
-            _at(mask, places[inner]).gather(1, self.kind[face, None])[:, 0] for mask in (self.shown_at_rest, self.shown)
+            _at(mask, places[inner]).gather(1, kind[:, None])[:, 0] for mask in (self.shown_at_rest, self.shown)
         )
-        shown = torch.lerp(same, other, moved)
-        color[inner] = torch.lerp(self.inner[face], color[inner], shown[:, None])
-        return color, torch.where(skin, opacity, 1.0)[:, None]
+        same[mouth] = 1  # lips that part show what the picture has there, be it the lips
+        shown = torch.lerp(same, other, moved[raster.picture[inner], kind])
+        color[inner] = torch.lerp(own, color[inner], shown[:, None])
+        return color, torch.where(skin, opacity, 1.0)[:, None], opening
 
     def _unfolded(self, at: Tensor, part: Performance) -> Tensor:
         """How far each vertex (B, V) of the lids shows skin that the picture does not show."""
@@ -374,6 +406,13 @@ class _Painter:
 
     def _tensor(self, values: NDArray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+
+def _white(portrait: Portrait) -> NDArray[np.float32]:
+    """sRGB color (3,) of something white in the picture: from the white of the eyes, and from the light on the skin."""
+    ahead = to_srgb(portrait.light[0] + portrait.light[3])
+    eyes = np.asarray(portrait.sclera_color, np.float32) / _SCLERA
+    return np.maximum((ahead + eyes) / 2, eyes).clip(0.05, 1).astype(np.float32)
 
 
 def _fine(picture: Tensor) -> Tensor:
