@@ -23,8 +23,9 @@ from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.resample import resample
 from blender_demo.backend.portrait.frames import render_frames
 from blender_demo.backend.portrait.landmarks import Landmarks, find_landmarks
+from blender_demo.backend.portrait.picture import read_on_white
 from blender_demo.backend.portrait.portrait import Portrait, build_portrait
-from blender_demo.backend.portrait.render import output_size, picture_on_white
+from blender_demo.backend.portrait.render import output_size
 from blender_demo.backend.settings import GenerationSettings
 from blender_demo.backend.worker.client import GenerationJob, Worker
 
@@ -84,7 +85,7 @@ def _speech(audio: Path, folder: Path) -> MotionClip:
 
 def _portrait(path: Path, folder: Path) -> tuple[Portrait, Landmarks]:
     """The portrait in a picture, with the landmarks of a file where there is one."""
-    picture = picture_on_white(path)
+    picture = read_on_white(path)
     placed = folder / f"{path.stem}.landmarks.json"
     landmarks = Landmarks.load(placed) if placed.is_file() else find_landmarks(picture)
     return build_portrait(picture, landmarks), landmarks

@@ -11,7 +11,7 @@ from ..errors import PortraitError
 from ..settings import AUTO
 from .controls import NEUTRAL, PortraitControls
 
-__all__ = ["SIZES", "PortraitOrder", "PortraitResult"]
+__all__ = ["SIZES", "PointsOrder", "PointsResult", "PortraitOrder", "PortraitResult"]
 
 SIZES: Final = (64, 4096)
 """Least and greatest length of the longer side, in pixels."""
@@ -93,6 +93,52 @@ class PortraitResult:
     width: int
     height: int
     fps: float
+    device: str
+    timings: dict[str, float]
+    notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: the fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PointsOrder:
+    """Where the points of a face are in a picture: `image` and `landmarks` are read, the other two written.
+
+    landmarks: path of those that are known, JSON; all others are put where the fitted head has them. Empty: find all.
+    out: path of all of them. preview: path of the picture as it is read, upright and in 8 bits; empty for none.
+    """
+
+    image: str
+    landmarks: str
+    out: str
+    preview: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "PointsOrder":
+        """An order from plain JSON values. Raises PortraitError for what is none."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise PortraitError(f"The order for the points of a face cannot be read: {error}.") from error
+
+
+@dataclass(frozen=True)
+class PointsResult:
+    """Points of a face on disk.
+
+    width, height: pixels of the upright picture. found: whether anybody has seen the face, or it is a mean one.
+    timings: seconds by stage. notes: sentences for the artist.
+    """
+
+    width: int
+    height: int
+    found: bool
     device: str
     timings: dict[str, float]
     notes: list[str]

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from ..errors import PortraitError
 
-__all__ = ["read_picture"]
+__all__ = ["read_on_white", "read_picture"]
 
 Floats = NDArray[np.float32]
 
@@ -58,6 +58,12 @@ def read_picture(path: Path) -> tuple[Floats, Floats | None]:
         raise PortraitError(
             f"{path.name} cannot be read ({error}). Save it again from an image editor, or choose another picture."
         ) from error
+
+
+def read_on_white(path: Path) -> Floats:
+    """The picture (H, W, 3) as `read_picture` reads it; what is transparent in it lies over white."""
+    color, alpha = read_picture(path)
+    return color if alpha is None else color * alpha[..., None] + (1 - alpha[..., None])
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

@@ -15,13 +15,13 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from ..errors import PortraitError
 from ..motion.atomic import written_whole
-from .fit import HeadFit, completed, fit_head
+from .fit import LARGEST_RESIDUAL_PERCENT, HeadFit, completed, fit_head
 from .landmarks import Landmarks
 from .light import estimate_light, eye_colors
 from .plate import complete_plate, find_person
 from .texture import lay_on_head
 
-__all__ = ["PORTRAIT_VERSION", "Portrait", "build_portrait", "whole_picture"]
+__all__ = ["PORTRAIT_VERSION", "Portrait", "build_portrait", "fit_face", "misfit", "whole_picture"]
 
 Floats = NDArray[np.float32]
 
@@ -82,8 +82,41 @@ class Portrait:
         )
 
 
+@dataclass(frozen=True)
+class FittedFace:
+    """A picture (H, W, 3) of the size in which it is worked on, all landmarks in it, and the head fitted to them."""
+
+    color: Floats
+    landmarks: Landmarks
+    fit: HeadFit
+
+
 def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
     """The portrait of the face at the landmarks of a picture, of any kind that `whole_picture` takes.
+
+    Raises PortraitError for a face that is too small, or that `fit_head` refuses.
+    """
+    face = fit_face(picture, landmarks)
+    color, landmarks, fit = face.color, face.landmarks, face.fit
+    person = find_person(color, fit)
+    laid = lay_on_head(color, fit, landmarks, person.alpha)
+    light = estimate_light(laid)
+    iris_color, sclera_color = eye_colors(color, fit, landmarks, light)
+    return Portrait(
+        fit=fit,
+        texture=laid.color,
+        skin_mask=laid.seen,
+        plate=complete_plate(color, person),
+        cutout=person.cutout,
+        iris_color=iris_color,
+        sclera_color=sclera_color,
+        light=light,
+        picture=color,
+    )
+
+
+def fit_face(picture: NDArray, landmarks: Landmarks) -> FittedFace:
+    """The head of the face at the landmarks of a picture, of any kind that `whole_picture` takes.
 
     Raises PortraitError for a face that is too small, or that `fit_head` refuses.
     """
@@ -95,22 +128,17 @@ def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
             f"{SMALLEST_EYE_DISTANCE_PX:.0f} are needed. Use a larger picture, or crop it to the head and enlarge it."
         )
     fit = fit_head(landmarks, color.shape[1], color.shape[0])
-    landmarks = completed(landmarks, fit)
-    person = find_person(color, fit)
-    face = lay_on_head(color, fit, landmarks, person.alpha)
-    light = estimate_light(face)
-    iris_color, sclera_color = eye_colors(color, fit, landmarks, light)
-    return Portrait(
-        fit=fit,
-        texture=face.color,
-        skin_mask=face.seen,
-        plate=complete_plate(color, person),
-        cutout=person.cutout,
-        iris_color=iris_color,
-        sclera_color=sclera_color,
-        light=light,
-        picture=color,
-    )
+    return FittedFace(color, completed(landmarks, fit), fit)
+
+
+def misfit(fit: HeadFit) -> list[str]:
+    """What an artist should know of how far the head is from the points: a sentence, or none."""
+    if fit.residual_percent < LARGEST_RESIDUAL_PERCENT:
+        return []
+    return [
+        f"The points are {fit.residual_percent:.0f} percent of the distance of the eyes away from any human head. The "
+        "head was bent to meet them: look whether that is what you mean."
+    ]
 
 
 def whole_picture(picture: NDArray) -> tuple[Floats, float]:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import PortraitError
 from ..motion.clip import MotionClip
 from ..motion.formats import read_motion
 from ..motion.resample import resample
@@ -18,11 +19,11 @@ from ..settings import AUTO
 from .frames import render_frames
 from .landmarks import Landmarks, find_landmarks
 from .order import PortraitOrder, PortraitResult
-from .picture import read_picture
-from .portrait import build_portrait
+from .picture import read_on_white
+from .portrait import build_portrait, fit_face, misfit
 from .sequence import FrameSet, write_sequence
 
-__all__ = ["output_size", "picture_on_white", "render_portrait"]
+__all__ = ["output_size", "render_portrait"]
 
 _BATCH: Final = 8
 """Frames that are rendered at once; a resumed run begins at one of its multiples, as sums may depend on it."""
@@ -40,8 +41,8 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     began = time.perf_counter()
     device, timings = _device(order.device), {}
     progress("picture", _SHARES["picture"][0])
-    picture, clip = picture_on_white(Path(order.image)), _motion(order)
-    landmarks = Landmarks.load(Path(order.landmarks)) if order.landmarks else find_landmarks(picture)
+    picture, clip = read_on_white(Path(order.image)), _motion(order)
+    landmarks, notes = _face(order, picture)
     width, height = output_size(picture, order.size)
     frames = FrameSet(
         Path(order.folder),
@@ -50,7 +51,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
         {
             "picture": _hash(Path(order.image).read_bytes()),
             "motion": _hash(clip.channels.tobytes()),
-            "landmarks": _hash(_points(landmarks).tobytes()),
+            "landmarks": _hash(_points(landmarks).tobytes() + bytes([landmarks.by_hand])),
             "size": [width, height],
             "rate": order.fps,
             "alpha": order.alpha,
@@ -77,9 +78,18 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     channels = 4 if order.alpha else 3
     kept = write_sequence(frames, render, width * height * channels, _BATCH, order.overwrite, tell)
     timings["frames"] = time.perf_counter() - began - sum(timings.values())
-    notes = [f"{kept} of {len(clip)} frames were there already."] if kept else []
+    notes += [f"{kept} of {len(clip)} frames were there already."] if kept else []
     notes += clip.settings.get("notes", ())
     return PortraitResult(str(frames.path(0)), len(clip), kept, width, height, order.fps, device, timings, notes)
+
+
+def _face(order: PortraitOrder, picture: NDArray[np.float32]) -> tuple[Landmarks, list[str]]:
+    """The face that is to speak, of which a head can be made, and what an artist should know of it."""
+    try:
+        landmarks = Landmarks.load(Path(order.landmarks)) if order.landmarks else find_landmarks(picture)
+        return landmarks, misfit(fit_face(picture, landmarks).fit)
+    except PortraitError as error:
+        raise PortraitError(f"{Path(order.image).name}: {error}") from error
 
 
 def _device(wanted: str) -> str:
@@ -94,12 +104,6 @@ def _motion(order: PortraitOrder) -> MotionClip:
     """The clip with all channels, a row for each frame to draw."""
     clip = read_motion(Path(order.clip)).completed()
     return resample(replace(clip, fps=clip.fps * order.speed), order.fps, order.later_s)
-
-
-def picture_on_white(path: Path) -> NDArray[np.float32]:
-    """The picture (H, W, 3); what is transparent in it lies over white."""
-    color, alpha = read_picture(path)
-    return color if alpha is None else color * alpha[..., None] + (1 - alpha[..., None])
 
 
 def output_size(picture: NDArray[np.float32], size: int) -> tuple[int, int]:

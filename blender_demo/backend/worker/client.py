@@ -9,7 +9,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -18,16 +18,31 @@ from .. import errors
 from ..errors import DemoError, JobCancelled, WorkerError
 from ..motion.clip import MotionClip
 from ..motion.formats import read_motion
-from ..portrait.order import PortraitOrder, PortraitResult
+from ..portrait.landmarks import Landmarks
+from ..portrait.order import PointsOrder, PointsResult, PortraitOrder, PortraitResult
 from ..settings import GenerationSettings
 from .interpreter import BOOTSTRAP, python_can_run_worker, worker_command, worker_site_dirs
 from .process import OTHER_PYTHON, ChildProcess
-from .protocol import Cancel, Done, Failed, Generate, Hello, Message, Progress, Ready, RenderPortrait, Request
+from .protocol import (
+    Cancel,
+    Done,
+    Failed,
+    Generate,
+    Hello,
+    Message,
+    PlacePoints,
+    Progress,
+    Ready,
+    RenderPortrait,
+    Request,
+)
 
 __all__ = [
     "GenerationJob",
     "Job",
     "JobState",
+    "PlacedPoints",
+    "PointsJob",
     "PortraitJob",
     "Worker",
     "python_can_run_worker",
@@ -441,3 +456,48 @@ class PortraitJob(Job[PortraitResult]):
         if self.voice is not None:
             self.timings, self.notes = {**self.voice.timings, **done.timings}, self.voice.notes + done.notes
         return PortraitResult(**done.result)
+
+
+@dataclass(frozen=True)
+class PlacedPoints:
+    """landmarks: all. found: whether anybody has seen the face. preview: bytes of a PNG, the picture upright."""
+
+    landmarks: Landmarks
+    width: int
+    height: int
+    found: bool
+    preview: bytes
+
+
+class PointsJob(Job[PlacedPoints]):
+    """Where the points of a face are in a picture.
+
+    known: those that are known; None to find them all, with a picture of where they were found.
+    """
+
+    what = "Placing points"
+
+    def __init__(self, worker: Worker, image: Path, known: Landmarks | None = None) -> None:
+        super().__init__(worker)
+        self.image = Path(image).absolute()
+        self.known = known
+        self._paths: dict[str, Path] = {}
+
+    def _request(self, number: int, folder: Path) -> PlacePoints:
+        self._paths = {name: folder / f"points_{number}_{name}" for name in ("landmarks", "out", "preview")}
+        if self.known is not None:
+            self.known.save(self._paths["landmarks"])
+        asked = "preview" if self.known is None else "landmarks"
+        paths = {name: str(path) for name, path in self._paths.items() if name in ("out", asked)}
+        return PlacePoints(number, PointsOrder(**{"image": str(self.image), "landmarks": "", **paths}).to_json())
+
+    def _outcome(self, done: Done) -> PlacedPoints:
+        result, preview = PointsResult(**done.result), self._paths["preview"]
+        landmarks = Landmarks.load(self._paths["out"])
+        picture = preview.read_bytes() if self.known is None else b""
+        return PlacedPoints(landmarks, result.width, result.height, result.found, picture)
+
+    def _finish(self, state: JobState, error: DemoError | None) -> None:
+        super()._finish(state, error)
+        for path in self._paths.values():
+            path.unlink(missing_ok=True)

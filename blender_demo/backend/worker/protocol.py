@@ -23,6 +23,7 @@ __all__ = [
     "Generate",
     "Hello",
     "Message",
+    "PlacePoints",
     "Progress",
     "Ready",
     "RenderPortrait",
@@ -30,7 +31,7 @@ __all__ = [
     "encode",
 ]
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 """No honest message is near this long; a stream without a NUL byte for so long is not ours."""
@@ -69,6 +70,14 @@ class Generate:
 @dataclass(frozen=True)
 class RenderPortrait:
     """Parent to child: make the frames of a portrait. order: `PortraitOrder.to_json()`, with absolute paths."""
+
+    job: int
+    order: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlacePoints:
+    """Parent to child: say where the points of a face are. order: `PointsOrder.to_json()`, with absolute paths."""
 
     job: int
     order: dict[str, Any]
@@ -118,7 +127,7 @@ class Failed:
     message: str
 
 
-Request = Generate | RenderPortrait
+Request = Generate | RenderPortrait | PlacePoints
 """What a worker can be asked to make."""
 
 Message = Hello | Ready | Request | Cancel | Progress | Done | Failed

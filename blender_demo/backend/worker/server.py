@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from ..errors import DemoError, JobCancelled, PortraitError
-from ..portrait.order import PortraitOrder
+from ..portrait.order import PointsOrder, PortraitOrder
 from ..settings import GenerationSettings
 from .probe import best_device, summary
 from .process import OTHER_PYTHON
@@ -33,6 +34,7 @@ from .protocol import (
     Generate,
     Hello,
     Message,
+    PlacePoints,
     Progress,
     Ready,
     RenderPortrait,
@@ -115,6 +117,10 @@ class Server:
     def _answer(self, job: Request) -> Message:
         if isinstance(job, Generate):
             return self._guarded(job, self._generate, f"Generating from {job.audio}", "Use a shorter range of it.")
+        if isinstance(job, PlacePoints):
+            return self._guarded(
+                job, self._place, f"Placing points in {job.order.get('image')}", "Use a smaller picture."
+            )
         what = f"Rendering the portrait {job.order.get('image')}"
         return self._guarded(job, self._render, what, "Choose a smaller size.")
 
@@ -150,6 +156,12 @@ class Server:
 
     def _render(self, job: RenderPortrait, progress: "_ProgressReport") -> Done:
         result = self._render_portrait(PortraitOrder.from_json(job.order), progress)
+        return _done(job, result, result.to_json())
+
+    def _place(self, job: PlacePoints, progress: "_ProgressReport") -> Done:
+        with _needed_packages():
+            from ..portrait.place import place_points
+        result = place_points(PointsOrder.from_json(job.order), progress)
         return _done(job, result, result.to_json())
 
     def _send(self, message: Message) -> None:
@@ -228,14 +240,21 @@ def _load_generator(device: str) -> Any:
 
 
 def _render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]) -> Any:
-    try:
+    with _needed_packages():
         from ..portrait.render import render_portrait
+    return render_portrait(order, progress)
+
+
+@contextmanager
+def _needed_packages() -> Iterator[None]:
+    """Raises PortraitError for a package that is missing."""
+    try:
+        yield
     except ImportError as error:
         raise PortraitError(
             f"A portrait needs a package that cannot be imported ({summary(error)}). "
             f'Install it with: "{sys.executable}" -m pip install pillow'
         ) from error
-    return render_portrait(order, progress)
 
 
 def main(

@@ -11,6 +11,8 @@ from blender_demo.backend.worker.client import Worker
 FAKE_CHILD = Path(__file__).with_name("fake_child.py")
 STUB_TORCH = """
 __version__ = "0.0-stub"
+class Tensor:  # SciPy asks whether something is one
+    pass
 class cuda:
     is_available = staticmethod(lambda: False)
 class backends:

@@ -16,10 +16,12 @@ import pytest
 from blender_demo.backend.errors import ClipError, JobCancelled, PortraitError, WeightsError, WorkerError
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNELS
+from blender_demo.backend.portrait.landmarks import Landmarks
 from blender_demo.backend.portrait.order import PortraitOrder
+from blender_demo.backend.portrait.png import encode_png
 from blender_demo.backend.settings import FactorControl, GenerationSettings
 from blender_demo.backend.worker import process
-from blender_demo.backend.worker.client import GenerationJob, JobState, PortraitJob, Worker
+from blender_demo.backend.worker.client import GenerationJob, JobState, PointsJob, PortraitJob, Worker
 
 REPOSITORY = Path(__file__).parents[3]
 DEADLINE_S = 30.0
@@ -408,3 +410,29 @@ def test_a_portrait_that_cannot_be_made_says_why(worker, tmp_path):
     with pytest.raises(WorkerError, match=r"Rendering the portrait .*bug\.png failed.*division by zero"):
         portrait_job(worker, tmp_path, "bug").run()
     assert worker.alive
+
+
+def test_points_of_a_face_come_from_the_worker_and_go_back_to_it(worker, tmp_path):
+    picture = tmp_path / "anna b ü.png"
+    picture.write_bytes(encode_png(np.full((300, 400, 3), 200, np.uint8)))
+    first = PointsJob(worker, picture)
+    placed = first.run()
+    assert (placed.width, placed.height, placed.found) == (400, 300, False)
+    assert first.notes[0].startswith("anna b ü.png: ")
+    assert placed.preview.startswith(b"\x89PNG")
+    points = placed.landmarks.points.copy()
+    points[[0, 1, 2]] = np.nan
+    again = PointsJob(worker, picture, Landmarks(points, by_hand=True)).run()
+    np.testing.assert_allclose(again.landmarks.points, placed.landmarks.points, atol=5.0)
+    assert again.preview == b""
+    assert not list(worker.folder.glob("points_*"))
+
+
+def test_points_that_are_no_face_are_refused_by_the_worker(worker, tmp_path):
+    picture = tmp_path / "anna.png"
+    picture.write_bytes(encode_png(np.full((300, 400, 3), 200, np.uint8)))
+    with pytest.raises(PortraitError, match="right eye"):
+        PointsJob(worker, picture, Landmarks(np.full((68, 2), np.nan, np.float32))).run()
+    with pytest.raises(PortraitError, match=r"none\.png"):
+        PointsJob(worker, tmp_path / "none.png").run()
+    assert not list(worker.folder.glob("points_*"))

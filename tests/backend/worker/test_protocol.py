@@ -14,6 +14,7 @@ MESSAGES = [
     protocol.Ready("2.13.0", "cpu", 1.5),
     protocol.Generate(1, "/a/ß\u4e2d \n.wav", {"seed": 3, "factors": {}}, 0.5, None, "/tmp/take.npz"),
     protocol.Generate(2, "a.wav", {}, 0, 2.5, "take.npz"),
+    protocol.PlacePoints(5, {"image": "a.png", "landmarks": ""}),
     protocol.RenderPortrait(3, {"image": "a.png", "size": 512, "alpha": True}),
     protocol.Cancel(1),
     protocol.Progress(1, "flow", 0.25),
