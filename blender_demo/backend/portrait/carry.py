@@ -39,22 +39,16 @@ class Carry:
 
     cutout: (1, 1, H, W), of the portrait in the frame's size. `matte`, of the same shape, is what of the picture is
     drawn warped: the person, also where the cut-out falls off; it does so only where nothing moves any more.
-    `window`: the rows and columns within which anything may move.
+    `window`: the rows and columns within which the warp may move anything.
     """
 
     def __init__(self, fit: HeadFit, posed: PosedHead, cutout: Tensor) -> None:
         height, width = cutout.shape[2:]
         self.posed, self.width, self.height = posed, width, height
         reach = int(_REACH * _HEAD_M * float(posed.focal[0]) / fit.translation[2])
-        follows = F.max_pool2d(F.pad(cutout, (reach, reach, 0, reach)), (reach + 1, 2 * reach + 1), stride=1)
+        follows = F.max_pool2d(F.pad(cutout, (0, 0, 0, reach)), (reach + 1, 1), stride=1)
+        follows = F.max_pool2d(F.pad(follows, (reach, reach, 0, 0)), (1, 2 * reach + 1), stride=1)
         self.matte = (cutout / follows.clamp(min=1e-3)) * _smoothstep(0.0, _FOLLOWS[0], follows)
-        spare = round(_SPARE * min(width, height))
-        there = torch.nonzero(self.matte[0, 0] > 0)
-        low, high = (there.amin(0), there.amax(0) + 1) if len(there) else (there.new_zeros(2), there.new_ones(2))
-        self.window = tuple(
-            slice(max(int(first) - spare, 0), min(int(last) + spare, size))
-            for first, last, size in zip(low, high, (height, width), strict=True)
-        )
         self.cell = max(4, round(min(width, height) / _NODES))
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         y, x = (torch.arange(count, device=posed.device) + 0.5 for count in (rows, columns))
@@ -79,9 +73,32 @@ class Carry:
             *_FOLLOWS, _smooth(F.interpolate(follows, size=(rows, columns), mode="area"))[0, 0]
         )
         self.rest = torch.as_tensor(rest.weights, device=posed.device)
+        spare = round(_SPARE * min(width, height))
+        there = torch.nonzero(self.follows > 0) * self.cell
+        low, high = (there.amin(0), there.amax(0) + self.cell) if len(there) else (there.new_zeros(2),) * 2
+        self.window = tuple(
+            slice(max(int(first) - spare, 0), min(int(last) + spare, size))
+            for first, last, size in zip(low, high, (height, width), strict=True)
+        )
 
-    def sources(self, part: Performance) -> Tensor:
-        """Where in the picture (B, h, w, 2) each pixel in the window of the frames comes from, in pixels."""
+    def moved(self, picture: Tensor, part: Performance) -> Tensor:
+        """What the window of the frames shows (B, C, h, w) of a picture (1, C, H, W).
+
+        The picture has any size; its corner pixels have their centers where the frame's have theirs.
+        """
+        rows, columns = self.window
+        shift = self._shift(part)
+        shift *= 2 / (shift.new_tensor([self.width, self.height]) - 1)[:, None, None]
+        shift = F.interpolate(shift, scale_factor=self.cell, mode="bilinear")[..., rows, columns]
+        y, x = (
+            torch.arange(along.start, along.stop, device=shift.device) * (2 / (size - 1)) - 1
+            for along, size in zip(self.window, (self.height, self.width), strict=True)
+        )
+        places = torch.stack([x - shift[:, 0], y[:, None] - shift[:, 1]], dim=-1)
+        return F.grid_sample(picture.expand(len(part), -1, -1, -1), places, padding_mode="border", align_corners=True)
+
+    def _shift(self, part: Performance) -> Tensor:
+        """How far what is seen at each node (B, 2, rows, columns) has come, in pixels."""
         weights = torch.as_tensor(part.weights, device=self.posed.device) - self.rest
         rest = self.points.flatten(0, 1)
         shaped = rest + (weights @ self.moves).view(len(part), -1, 3)
@@ -91,10 +108,7 @@ class Carry:
         back = shift
         for _ in range(_ROUNDS):  # the shift that leads here begins where it leads back to
             back = sampled(shift, (self.nodes - back.permute(0, 2, 3, 1)) / self.cell)
-        rows, columns = self.window
-        fine = F.interpolate(back, scale_factor=self.cell, mode="bilinear")[..., rows, columns]
-        y, x = (torch.arange(along.start, along.stop, device=fine.device) + 0.5 for along in self.window)
-        return torch.stack([x - fine[:, 0], y[:, None] - fine[:, 1]], dim=-1)
+        return back
 
 
 def sampled(values: Tensor, places: Tensor) -> Tensor:

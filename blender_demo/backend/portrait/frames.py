@@ -25,7 +25,7 @@ from .light import to_srgb
 from .mouth import Opening, find_opening
 from .performance import Performance, at_rest, perform
 from .portrait import Portrait
-from .rasterize import Raster, rasterize
+from .rasterize import RIM, Raster, rasterize
 from .stage import PosedHead, triangles
 from .texture import vertex_normals
 
@@ -110,10 +110,10 @@ def render_frames(
     first: int = 0,
     alpha: bool = False,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Frames (height, width, 4), sRGB with straight alpha, one for each frame of the clip from `first` on, in order.
+    """Frames (height, width, 3), sRGB, one for each frame of the clip from `first` on, in order.
 
     The whole picture is shown; `width` over `height` should be as in the picture. alpha: only what moves with the head
-    is seen, fading out over the shoulders; otherwise it lies over the background and all is opaque.
+    is seen, fading out over the shoulders, and frames (height, width, 4) have straight alpha.
     A frame is the same to the bit wherever `first` lies, as long as that is a multiple of `batch`.
     """
     acts = perform(portrait.fit, clip, controls)
@@ -123,11 +123,11 @@ def render_frames(
             layer = painter.paint(acts[start : start + batch])
             color, opacity = layer[:, :3], layer[:, 3:]
             if alpha:
-                color = color / opacity.clamp(min=_UNSEEN)
+                color /= opacity.clamp(min=_UNSEEN)
             else:
-                color, opacity = color + (1 - opacity) * painter.plate, torch.ones_like(opacity)
-            pixels = (torch.cat([color, opacity], dim=1).clamp(0, 1) * 255).round().to(torch.uint8)
-            yield from pixels.permute(0, 2, 3, 1).cpu().numpy()
+                layer = torch.addcmul(color, 1 - opacity, painter.plate)
+            pixels = (layer * 255).round_().clamp_(0, 255).to(torch.uint8)
+            yield from pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 class _Painter:
@@ -151,12 +151,16 @@ class _Painter:
         self.carry = Carry(portrait.fit, self.posed, cutout)
         self.color = _fine(color)
         matte = self.carry.matte
-        self.cut = _fine(torch.cat([color - (1 - matte) * self.plate, matte], dim=1))
+        self.still = torch.cat([color - (1 - matte) * self.plate, matte], dim=1)
+        self.cut = _fine(self.still)
         self.texture = torch.as_tensor(portrait.texture, device=device).permute(2, 0, 1)[None]
         self._build_mesh(portrait)
 
     def _build_mesh(self, portrait: Portrait) -> None:
-        """Faces and what their corners show: place in the picture (2), UV (2), seen in the picture, opacity."""
+        """Faces and what their corners show: place in the picture (2), seen in it, opacity, nearness to an eye.
+
+        And what takes the place of skin that is not seen in the picture: UV (2), color of a lid (3).
+        """
         head, fit = load_head(), portrait.fit
         rest = at_rest(fit)
         shaped = self.posed.shaped(rest)
@@ -188,14 +192,20 @@ class _Painter:
         self.lids, self.near_eye = lids, near
         self.lid_faces = every[(near[every] > 0).all(1)]
         self.lid_areas = self._lid_areas(at)
-        corner = torch.cat([at[0, :, :2], torch.stack([seen, opacity, near], dim=1), color], dim=1)
-        self.corners = torch.cat([uv, corner[faces]], dim=2)
+        self.corners = torch.cat([at[0, :, :2], torch.stack([seen, opacity, near], dim=1)], dim=1)[faces]
+        self.unseen = torch.cat([uv, color[faces]], dim=2)
         self.is_skin = torch.as_tensor(skin[order], device=self.device)
 
         kinds = np.zeros(len(head.parts), np.int64)
         for number, parts in enumerate(_KINDS):
             kinds[[head.parts.index(part) for part in parts]] = number
         self.kind = torch.as_tensor(kinds[head.part[head.quads[order, 0]]], device=self.device)
+        surface = head.material[order].astype(np.int64) * len(_KINDS) + self.kind.cpu().numpy()
+        rims = np.intersect1d(head.faces_of("mouth"), head.faces_of("skin"))  # of lips and lids
+        for _ in range(2):  # and the edges next to them, that fold
+            rims = np.union1d(rims, head.quads[np.isin(head.quads, rims).any(1)])
+        surface[np.isin(head.quads[order], rims).any(1)] = RIM
+        self.surface = torch.as_tensor(surface, device=self.device)
         deeper = np.unique(
             head.quads[~skin & ~np.isin(head.material, [head.materials.index(m) for m in ("mouth", "lashes")])]
         )
@@ -307,10 +317,8 @@ class _Painter:
 
     def paint(self, part: Performance) -> Tensor:
         """All but the background (B, 4, height, width): colors times alpha, and alpha."""
-        sources = self.carry.sources(part)
-        frames = self.plate.new_zeros(len(part), 4, *self.size)
-        carried = sampled(self.cut.expand(len(part), -1, -1, -1), _on_fine(sources))
-        frames[:, :, *self.carry.window] = carried
+        frames = self.still.repeat(len(part), 1, 1, 1)
+        frames[:, :, *self.carry.window] = self.carry.moved(self.cut, part)
         shaped = self.posed.shaped(part)
         self._grow_lashes(shaped, part)
         at = self.posed.projected(self.posed.turned(shaped, part))
@@ -344,14 +352,11 @@ class _Painter:
         at = at.clone()
         at[:, self.deeper, 2] += _BEHIND_SKIN_M
         at[:, torch.cat(self.lashes), 2] -= _BEFORE_SKIN_M
-        return rasterize(at, self.faces, height, width, samples)
+        return rasterize(at, self.faces, height, width, samples, self.surface)
 
     def _shaded(self, raster: Raster, moved: Tensor, unfolded: Tensor) -> tuple[Tensor, Tensor, Opening | None]:
         """Colors (N, 3) and opacity (N, 1) of the samples, and where mouths are open."""
-        values = raster.interpolate(self.corners)
-        uv, places, (seen, opacity, near_eye), lid_color = (
-            values[:, :2], values[:, 2:4], values[:, 4:7].unbind(1), values[:, 7:]
-        )  # fmt: skip
+        places, (seen, opacity, near_eye) = (v := raster.interpolate(self.corners))[:, :2], v[:, 2:].unbind(1)
         # All samples of a pixel show what is at its center: their mean blurs edges of faces, not the picture.
         places = places - raster.offset
         color = _at(self.color, _on_fine(places))
@@ -361,9 +366,9 @@ class _Painter:
         unfolded = unfolded[raster.picture[lid, None], self.faces[raster.face[lid]]]
         seen[lid] *= 1 - (raster.weights[lid] * unfolded).sum(1)
         hidden = torch.nonzero(skin & (seen < 0.999))[:, 0]
-        size = self.texture.shape[2]
-        on_texture = torch.stack([uv[hidden, 0] % 1.0, 1 - uv[hidden, 1]], dim=1) * size
-        completed = torch.lerp(_at(self.texture, on_texture), lid_color[hidden], near_eye[hidden, None])
+        unseen = raster.interpolate(self.unseen, hidden)
+        on_texture = torch.stack([unseen[:, 0] % 1.0, 1 - unseen[:, 1]], dim=1) * self.texture.shape[2]
+        completed = torch.lerp(_at(self.texture, on_texture), unseen[:, 2:], near_eye[hidden, None])
         color[hidden] = torch.lerp(completed, color[hidden], seen[hidden, None])
 
         inner = torch.nonzero(~skin)[:, 0]

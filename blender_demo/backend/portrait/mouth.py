@@ -61,14 +61,12 @@ class Opening:
 
 
 def find_opening(raster: Raster, inner: Tensor, px_per_m: float) -> tuple[Opening | None, Tensor, Tensor, Tensor]:
-    """The opening that samples `inner` (n,) of a raster show, and the picture, row and column (n,) of their pixels.
+    """The opening that points `inner` (n,) of a raster show, and the picture, row and column (n,) of their pixels.
 
     None where no mouth is open.
     """
-    fine, samples = raster.width * raster.samples, raster.samples
-    index = raster.sample[inner]
-    picture, row = raster.picture[inner], (index // fine) % (raster.height * samples) // samples
-    column = index % fine // samples
+    pixel = raster.pixel[inner]
+    picture, row, column = raster.picture[inner], pixel // raster.width % raster.height, pixel % raster.width
     if not len(inner):
         return None, picture, row, column
     spare = round(_REACH * _LIP_SHADOW_M * px_per_m) + 2
@@ -77,7 +75,7 @@ def find_opening(raster: Raster, inner: Tensor, px_per_m: float) -> tuple[Openin
     width = min(int(column.max()) + spare + 1, raster.width) - left
     inside = raster.weights.new_zeros(raster.batch * height * width)
     place = (picture * height + row - top) * width + column - left
-    inside.index_add_(0, place, torch.full_like(place, 1 / samples**2, dtype=inside.dtype))
+    inside.index_add_(0, place, raster.share[inner])
     return Opening(top, left, inside.view(raster.batch, 1, height, width), px_per_m), picture, row, column
 
 

@@ -68,8 +68,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
         began = time.perf_counter()
         portrait = build_portrait(picture, landmarks)
         timings["face"] = time.perf_counter() - began
-        drawn = render_frames(portrait, clip, width, height, order.controls, device, _BATCH, first, order.alpha)
-        return drawn if order.alpha else (frame[..., :3] for frame in drawn)
+        return render_frames(portrait, clip, width, height, order.controls, device, _BATCH, first, order.alpha)
 
     def tell(done: float) -> None:
         low, high = _SHARES["frames"]

@@ -30,9 +30,9 @@ def laughing() -> Portrait:
 
 def frames(portrait: Portrait, *acts: dict[str, float], batch: int = 8, device: str = "cpu") -> np.ndarray:
     rendered = np.stack(list(render_frames(portrait, clip_of(*acts), SIZE, SIZE, device=device, batch=batch)))
-    assert rendered.shape == (len(acts), SIZE, SIZE, 4)
+    assert rendered.shape == (len(acts), SIZE, SIZE, 3)
     assert rendered.dtype == np.uint8
-    return rendered[..., :3].astype(np.float32) / 255
+    return rendered.astype(np.float32) / 255
 
 
 def box(portrait: Portrait, landmarks: list[int], margin: float = 0.0) -> tuple[slice, slice]:

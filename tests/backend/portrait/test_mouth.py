@@ -52,7 +52,7 @@ def test_an_opening_is_found_where_its_faces_are_drawn(batch: int):
     square = torch.tensor([[20.0, 24.0, 1.0], [40.0, 24.0, 1.0], [40.0, 32.0, 1.0], [20.0, 32.0, 1.0]])
     faces = torch.tensor([[0, 2, 1], [0, 3, 2]])
     raster = rasterize(square.expand(batch, -1, -1), faces, SIZE, SIZE)
-    found, picture, row, column = find_opening(raster, torch.arange(len(raster.sample)), 1500.0)
+    found, picture, row, column = find_opening(raster, torch.arange(len(raster.pixel)), 1500.0)
     assert found is not None
     assert found.inside.shape[0] == batch
     assert float(found.inside.sum()) == batch * 20 * 8
