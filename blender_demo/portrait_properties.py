@@ -5,7 +5,15 @@ from math import pi
 from typing import TYPE_CHECKING, Any, Final
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 if TYPE_CHECKING:
     from .backend.portrait.controls import PortraitControls
@@ -61,6 +69,8 @@ class DemoPortrait(bpy.types.PropertyGroup):
         description="Points of the face that were placed by hand; empty where they are to be found",
         subtype="FILE_PATH",
     )
+    points: PointerProperty(type=bpy.types.Object)
+    points_picture: StringProperty(options={"HIDDEN"})
     motion: EnumProperty(name="Motion", description="What the face does", items=_MOTIONS)
     size: IntProperty(
         name="Size", description="Pixels of the longer side of the frames", default=512, min=64, max=4096, step=64
@@ -85,6 +95,14 @@ class DemoPortrait(bpy.types.PropertyGroup):
     head_roll: _angle("Roll", "the crown to the face's right shoulder")
     blinks: CollectionProperty(type=DemoBlink)
     refine: BoolProperty(name="Refine", description="Let a neural network repair mouth, lids and seams", default=True)
+
+    def wire(self) -> Any:
+        """The points of the face in the present picture, an object of the scene; None where there are none."""
+        placed: Any = self.points
+        if placed is None or not self.image or bpy.path.abspath(self.image) != bpy.path.abspath(self.points_picture):
+            return None
+        scene: Any = self.id_data
+        return placed if placed.name in scene.objects else None
 
     def controls(self, speed: float, later_s: float) -> "PortraitControls":
         """For the renderer. speed: of the take, later_s: by which it comes after the first frame."""

@@ -15,6 +15,7 @@ from . import (
     head,
     mapping,
     motion_files,
+    points,
     portrait,
     selected,
     set_up_environment,
@@ -25,6 +26,7 @@ __all__ = ["CLASSES", "MENUS"]
 CLASSES: Final = (
     *generate.CLASSES,
     *portrait.CLASSES,
+    *points.CLASSES,
     *given.CLASSES,
     *bake.CLASSES,
     *motion_files.CLASSES,

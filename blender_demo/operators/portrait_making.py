@@ -9,6 +9,7 @@ from typing import Any, Final
 import bpy
 
 from ..backend.errors import AudioError, ClipError, PortraitError, WorkerError
+from ..backend.motion.atomic import written_whole
 from ..backend.portrait.order import PortraitOrder
 from ..backend.worker.client import GenerationJob, PortraitJob
 from ..preferences import preferences, worker_python
@@ -17,11 +18,12 @@ from ..scene.character import IdRef
 from ..scene.draft import scene_fps
 from ..scene.movie import write_movie
 from ..scene.portrait import ImageSequence, active_image_node, add_plane, put_into_node, put_on_object
+from ..scene.portrait_points import landmarks_of
 from ..scene.strips import Heard
 from .session import SESSION
 from .take import chosen_recording, free_path, project_folder
 
-__all__ = ["PortraitMaking", "blink_now", "start_portrait"]
+__all__ = ["PortraitMaking", "blink_now", "picture_file", "start_portrait"]
 
 _FOLDER: Final = "demo_portraits"
 
@@ -100,7 +102,7 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
     scene: Any = context.scene
     settings, chosen = settings_of(scene), preferences(context)
     portrait, fps = settings.portrait, scene_fps(scene)
-    image, motion = _file(portrait.image, "picture"), _motion(scene, context)
+    image, motion = picture_file(portrait.image), _motion(scene, context)
     if portrait.movie != "NONE" and motion.heard is not None and motion.speed != 1.0:
         raise PortraitError(
             f"The strip '{motion.heard.name}' plays faster or slower than it was recorded, which a movie cannot have. "
@@ -116,7 +118,7 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         name=name,
         size=portrait.size,
         fps=fps,
-        landmarks=str(_file(portrait.landmarks, "file of landmarks")) if portrait.landmarks else "",
+        landmarks=_landmarks(portrait, folder / f"{name}_points.json"),
         alpha=portrait.alpha,
         overwrite=portrait.overwrite,
         controls=portrait.controls(motion.speed, later_s),
@@ -165,6 +167,34 @@ def _motion(scene: Any, context: bpy.types.Context) -> _Motion:
         heard = None
     clip = _file(settings.clip_path, "motion clip")
     return _Motion(clip, settings.clip_start_frame, settings.clip_speed, heard, False)
+
+
+def _landmarks(portrait: Any, kept: Path) -> str:
+    """Path of the landmarks: the points in the scene, which are `kept` there, else a file, else none."""
+    wire = portrait.wire()
+    if wire is None:
+        return str(_file(portrait.landmarks, "file of landmarks")) if portrait.landmarks else ""
+    landmarks = landmarks_of(wire)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PortraitError(f"The folder {kept.parent} cannot be made: {error.strerror or error}.") from error
+    landmarks.save(kept)
+    return str(kept)
+
+
+def picture_file(stored: str) -> Path:
+    """The file of a picture; of one that is only packed into this Blender file, a copy beside it.
+
+    Raises PortraitError where there is neither.
+    """
+    path = Path(bpy.path.abspath(stored))
+    for image in bpy.data.images:
+        if not path.is_file() and image.packed_file and Path(bpy.path.abspath(image.filepath)) == path:
+            path = project_folder(_FOLDER, "portraits") / path.name
+            with written_whole(path, "picture", PortraitError) as temporary:
+                temporary.write_bytes(image.packed_file.data)
+    return _file(str(path), "picture")
 
 
 def _file(stored: str, what: str) -> Path:

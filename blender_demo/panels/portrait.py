@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 import bpy
 
 from ..properties import settings_of
-from .drawing import DemoPanel, job_button
+from .drawing import DemoPanel, job_button, paragraph
 
 __all__ = ["CLASSES"]
 
@@ -27,7 +27,6 @@ class DEMO_PT_portrait(DemoPanel, bpy.types.Panel):
         fields = layout.column()
         fields.use_property_split = True
         fields.use_property_decorate = False
-        fields.prop(portrait, "landmarks")
         fields.prop(portrait, "size")
         fields.prop(portrait, "alpha")
         fields.prop(portrait, "refine")
@@ -39,6 +38,33 @@ class DEMO_PT_portrait(DemoPanel, bpy.types.Panel):
         fields.prop(portrait, "overwrite")
         fields.prop(portrait, "movie")
         job_button(layout, "demo.render_portrait", "The portrait", "RENDER_ANIMATION")
+
+
+class DEMO_PT_portrait_points(DemoPanel, bpy.types.Panel):
+    """Where the face lies in the picture."""
+
+    bl_idname = "DEMO_PT_portrait_points"
+    bl_parent_id = "DEMO_PT_portrait"
+    bl_label = "Face Points"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout: Any = self.layout
+        portrait = settings_of(context.scene).portrait
+        placed = portrait.wire() is not None
+        row = layout.row()
+        row.use_property_split, row.use_property_decorate, row.enabled = True, False, not placed
+        row.prop(portrait, "landmarks", text="File")
+        job_button(layout, "demo.place_points", "Placing points", "EMPTY_DATA")
+        if placed:
+            paragraph(layout, context, "The portrait uses the points in the scene.", "INFO")
+        elif portrait.points:
+            paragraph(layout, context, "The points in the scene are of another picture.", "ERROR")
+        row = layout.row(align=True)
+        row.operator("demo.move_points", icon="VERTEXSEL")
+        row.operator("demo.fit_points", icon="MOD_SHRINKWRAP")
+        row.operator("demo.remove_points", text="", icon="TRASH")
 
 
 class DEMO_PT_portrait_performance(DemoPanel, bpy.types.Panel):
@@ -78,4 +104,4 @@ class DEMO_PT_portrait_performance(DemoPanel, bpy.types.Panel):
             row.operator("demo.remove_blink", text="", icon="X").index = index
 
 
-CLASSES: Final = (DEMO_PT_portrait, DEMO_PT_portrait_performance)
+CLASSES: Final = (DEMO_PT_portrait, DEMO_PT_portrait_points, DEMO_PT_portrait_performance)
