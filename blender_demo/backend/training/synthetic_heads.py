@@ -248,7 +248,7 @@ class SyntheticPerson:
         at[:, torch.cat(self.lashes), 2] -= _BEFORE_SKIN_M
         corner = at.new_tensor([left, top])
         at[..., :2] -= corner
-        raster = rasterize(at, self.faces, *wall.shape[2:])
+        raster = rasterize(at, self.faces, wall.shape[2], wall.shape[3])
 
         corners = raster.picture[:, None] * points.shape[1] + self.faces[raster.face]
         by_vertex = torch.cat([points, normals, depth_in[..., None], self.strands.expand(len(part), -1)[..., None]], 2)
