@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job from start to end, as `make demo`: a recording becomes a talking head in build/demo.
+"""The main job from start to end, as `make demo`: a recording becomes a talking head and a talking portrait in
+build/demo.
 
-    python -m tools.demo [--audio FILE] [--out FOLDER] [--device auto|cuda|mps|cpu] [--seed N] [--no-video]
+    python -m tools.demo [--audio FILE] [--picture FILE] [--out FOLDER] [--device auto|cuda|mps|cpu] [--seed N]
+                         [--no-video]
 
-Writes talking_head.blend, preview video, contact_sheet.png and report.json.
+Writes talking_head.blend, in which the portrait stands beside the head, both videos, the portrait's frames,
+contact_sheet.png and report.json.
 """
 
 import argparse
@@ -16,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import bpy
 import soundfile
@@ -25,12 +29,15 @@ from blender_demo.backend.errors import DemoError
 from blender_demo.backend.head.head_model import HEAD_FILE
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.resample import resample
+from blender_demo.backend.portrait.order import PortraitOrder, PortraitResult
 from blender_demo.backend.settings import GenerationSettings
-from blender_demo.backend.worker.client import GenerationJob, Worker
+from blender_demo.backend.worker.client import GenerationJob, Job, PortraitJob, Worker
 from blender_demo.scene import head
 from blender_demo.scene.bake import BakeOptions, BakeReport, bake, scene_fps
 from blender_demo.scene.character import find_character
 from blender_demo.scene.detect import detect_character
+from blender_demo.scene.movie import write_movie
+from blender_demo.scene.portrait import ImageSequence, add_plane
 
 from . import preview
 from .demo_report import REPORT, print_table, read_report, write_report
@@ -38,16 +45,24 @@ from .mouth_shapes import choose_frames, lip_aperture, load_phones, phone_at
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEECH = ROOT / "demo" / "speech.ogg"
+PICTURE = ROOT / "demo" / "portrait.jpg"
 SCENE_FPS = 24
 VIDEO_PIXELS = 400
+PORTRAIT_PIXELS = 512
+PORTRAIT_PLACE = (0.62, 0.0, -0.5)
+"""Where the portrait stands, which is one meter high: beside what the camera sees of the head."""
 SHEET_SAMPLES = 16
+
+AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
 
 @dataclass
 class Generated:
-    """Two takes of one recording by one worker, and what they cost. Times are in seconds."""
+    """Two takes of one recording and a portrait by one worker, and what they cost. Times are in seconds."""
 
     clip: MotionClip
+    portrait: PortraitResult
+    portrait_s: float
     device: str
     start_s: float
     cold_s: float
@@ -61,6 +76,7 @@ def main() -> int:
     """Run the demo. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Speech to a talking head, from start to end.")
     parser.add_argument("--audio", type=Path, default=SPEECH, help="recording (the project's own)")
+    parser.add_argument("--picture", type=Path, default=PICTURE, help="portrait (the project's own)")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo", help="folder for the results")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
     parser.add_argument("--seed", type=int, default=0, help="the take")
@@ -78,27 +94,39 @@ def run(arguments: argparse.Namespace) -> None:
     """Generate, bake, save, draw, report. Raises DemoError."""
     audio, out = arguments.audio, arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    generated = generate(audio, GenerationSettings(seed=arguments.seed, device=arguments.device))
+    settings = GenerationSettings(seed=arguments.seed, device=arguments.device)
+    generated = generate(audio, settings, portrait_order(arguments.picture, out, arguments.device))
     scene, baked = build_scene(generated.clip, audio)
+    drawn = generated.portrait
+    sequence = ImageSequence(Path(drawn.held), drawn.count, scene.frame_start)
     blend = out / "talking_head.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=True)  # the portrait's path is relative to it
+    add_plane(scene, sequence, "EMISSION", alpha=False).location = PORTRAIT_PLACE
     bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=True)
 
     clip = resample(generated.clip, scene_fps(scene))
     phone_file = audio.with_suffix(".phones.json")
     phones = load_phones(phone_file) if phone_file.is_file() else ()
     frames = choose_frames(clip, phones)
-    pictures = draw(scene, audio, clip, frames, out, with_video=not arguments.no_video)
+    pictures = draw(scene, audio, clip, frames, sequence, out, with_video=not arguments.no_video)
 
     aperture = lip_aperture(clip)
     seconds = soundfile.info(audio).duration
     report = {
         "audio": {"file": audio.name, "seconds": seconds},
         "seconds": {
-            "worker_start": generated.start_s, "generate_cold": generated.cold_s, "generate_warm": generated.warm_s,
+            "worker_start": generated.start_s,
+            "generate_cold": generated.cold_s,
+            "generate_warm": generated.warm_s,
             **{f"warm_{stage}": value for stage, value in generated.stages.items()},
-            "bake": baked.seconds, "contact_sheet": pictures.sheet_s, "video": pictures.video_s,
+            "portrait": generated.portrait_s,
+            **{f"portrait_{stage}": value for stage, value in drawn.timings.items()},
+            "bake": baked.seconds,
+            "contact_sheet": pictures.sheet_s,
+            "video": pictures.video_s,
         },
         "real_time_factor": {"cold": generated.cold_s / seconds, "warm": generated.warm_s / seconds},
+        "portrait": {"frames": drawn.count, "kept": drawn.kept, "width": drawn.width, "height": drawn.height},
         "curves": baked.curves,
         "keys": baked.keys,
         "frames_per_second": scene_fps(scene),
@@ -108,7 +136,7 @@ def run(arguments: argparse.Namespace) -> None:
         "contact_sheet": [
             {"frame": f + 1, "phone": phone_at(phones, f / clip.fps), "aperture": float(aperture[f])} for f in frames
         ],
-        "notes": [*generated.notes, *baked.warnings],
+        "notes": [*generated.notes, *drawn.notes, *baked.warnings],
         "drawn": pictures.fingerprint,
     }
     write_report(report, out)
@@ -126,48 +154,73 @@ class Pictures:
 
 
 def draw(
-    scene: bpy.types.Scene, audio: Path, clip: MotionClip, frames: list[int], out: Path, with_video: bool
+    scene: bpy.types.Scene,
+    audio: Path,
+    clip: MotionClip,
+    frames: list[int],
+    portrait: ImageSequence,
+    out: Path,
+    with_video: bool,
 ) -> Pictures:
-    """The contact sheet of `frames` and the preview video, unless the same ones lie in `out` already."""
-    files = (out / "preview.mp4", out / "contact_sheet.png")[not with_video :]
-    pictures = Pictures(files, fingerprint(clip, audio, frames))
+    """The contact sheet of `frames` and both videos, unless the same ones lie in `out` already."""
+    files = (out / "preview.mp4", out / "portrait.mp4", out / "contact_sheet.png")[0 if with_video else 2 :]
+    files_of_frames = portrait.files
+    beside = [files_of_frames[frame] for frame in frames]
+    pictures = Pictures(files, fingerprint(clip, audio, frames, beside))
     if read_report(out).get("drawn") == pictures.fingerprint and all(file.is_file() for file in files):
         return pictures
     started = time.perf_counter()
     with progress_bar("Contact sheet") as show, quiet():
         stills = [scene.frame_start + frame for frame in frames]
-        preview.contact_sheet(scene, stills, files[-1], engine="CYCLES", samples=SHEET_SAMPLES, progress=show)
+        preview.contact_sheet(
+            scene, stills, files[-1], engine="CYCLES", samples=SHEET_SAMPLES, progress=show, beside=beside
+        )
     sheet_s = time.perf_counter() - started
     if with_video:
         with progress_bar("Video") as show, quiet():
             preview.video(scene, audio, files[0], size=VIDEO_PIXELS, progress=show)
+            write_movie(portrait, scene_fps(scene), files[1], audio)
     return replace(pictures, sheet_s=sheet_s, video_s=time.perf_counter() - started - sheet_s)
 
 
-def fingerprint(clip: MotionClip, audio: Path, frames: list[int]) -> str:
+def fingerprint(clip: MotionClip, audio: Path, frames: list[int], portrait: list[Path]) -> str:
     """Changes with everything that the pictures show: motion, sound, head, and how they are drawn."""
     digest = hashlib.sha256(clip.channels.tobytes() + str(frames).encode() + audio.read_bytes())
-    for file in (HEAD_FILE, Path(head.__file__), Path(preview.__file__), Path(__file__)):
+    for file in (HEAD_FILE, Path(head.__file__), Path(preview.__file__), Path(__file__), *portrait):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def generate(audio: Path, settings: GenerationSettings) -> Generated:
-    """Two takes: the first with the start of the worker, the second when it is warm. Raises DemoError."""
+def portrait_order(picture: Path, out: Path, device: str) -> PortraitOrder:
+    """The portrait of a take that is yet to be made; with the face points beside the picture, where there are any."""
+    points = picture.with_suffix(".landmarks.json")
+    return PortraitOrder(
+        image=str(picture), clip=str(out / "take.npz"), folder=str(out / "portrait"), size=PORTRAIT_PIXELS,
+        fps=SCENE_FPS, landmarks=str(points) if points.is_file() else "", overwrite=True, device=device,
+    )  # fmt: skip
+
+
+def generate(audio: Path, settings: GenerationSettings, order: PortraitOrder) -> Generated:
+    """Two takes, the first with the start of the worker, the second when it is warm, and the portrait of them.
+
+    Raises DemoError.
+    """
     with Worker(Path(sys.executable)) as worker:
-        first, cold_s = timed_job(worker, audio, settings, "Generating (cold)")
+        first, cold_s = timed_job(GenerationJob(worker, audio, settings), "Generating (cold)")
         start_s = float((worker.hello or {}).get("seconds", 0.0))
-        again, warm_s = timed_job(worker, audio, settings, "Generating (warm)")
-    assert first.clip is not None
+        again, warm_s = timed_job(GenerationJob(worker, audio, settings), "Generating (warm)")
+        assert first.clip is not None
+        first.clip.save(Path(order.clip))
+        portrait, portrait_s = timed_job(PortraitJob(worker, order), "Portrait")
+    assert portrait.result is not None
     return Generated(
-        clip=first.clip, device=again.device, start_s=start_s, cold_s=cold_s, warm_s=warm_s, stages=again.timings,
-        worker_bytes=again.peak_memory_bytes, notes=first.notes,
-    )
+        clip=first.clip, portrait=portrait.result, portrait_s=portrait_s, device=again.device, start_s=start_s,
+        cold_s=cold_s, warm_s=warm_s, stages=again.timings, worker_bytes=again.peak_memory_bytes, notes=first.notes,
+    )  # fmt: skip
 
 
-def timed_job(worker: Worker, audio: Path, settings: GenerationSettings, label: str) -> tuple[GenerationJob, float]:
+def timed_job(job: AnyJob, label: str) -> tuple[AnyJob, float]:
     """Run one job under a progress bar. Returns it with the seconds it took."""
-    job = GenerationJob(worker, audio, settings)
     started = time.perf_counter()
     with progress_bar(label) as show:
         job.run(lambda current: show(current.progress))

@@ -35,6 +35,7 @@ def print_table(report: dict[str, Any], files: list[Path]) -> None:
         ("Generate, cold", f"{seconds['generate_cold']:.2f} s with worker start {seconds['worker_start']:.2f}"),
         ("Generate, warm", f"{seconds['generate_warm']:.2f} s: {stages}"),
         ("Real-time factor", f"{factor['cold']:.3f} cold, {factor['warm']:.3f} warm"),
+        ("Portrait", f"{seconds['portrait']:.1f} s, {_portrait(report['portrait'])}"),
         ("Bake", f"{seconds['bake']:.2f} s, {report['curves']} curves, {report['keys']} keys"),
         ("Sheet, video", drawing if seconds["contact_sheet"] else "those of the last run still hold"),
         ("Peak memory", f"Blender {memory['blender']:.0f} MiB, worker {memory['worker']:.0f} MiB"),
@@ -44,6 +45,11 @@ def print_table(report: dict[str, Any], files: list[Path]) -> None:
     print()
     for name, text in rows:
         print(f"{name:18}{text}")
+
+
+def _portrait(portrait: dict[str, Any]) -> str:
+    frames = f"{portrait['frames']} frames of {portrait['width']} x {portrait['height']}"
+    return f"{frames}, {portrait['kept']} of them of the last run" if portrait["kept"] else frames
 
 
 def _rounded(value: Any) -> Any:

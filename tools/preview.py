@@ -31,10 +31,12 @@ def contact_sheet(
     engine: str = "BLENDER_WORKBENCH",
     samples: int = 6,
     progress: Progress | None = None,
+    beside: Sequence[Path] = (),
 ) -> Path:
     """Render `frames` as squares of `size` pixels, each with its time code, into one PNG of four columns.
 
     engine: Workbench, or "CYCLES" (softer, slower); its samples: `samples`. `progress` hears 0..1 after each frame.
+    beside: pictures that are laid right of the frames, one for each, in their height.
     """
     stills = []
     wanted = _stamped(size) | {"engine": engine, "filepath": ""}
@@ -46,6 +48,8 @@ def contact_sheet(
             scene.render.filepath = str(still)
             bpy.ops.render.render(write_still=True, scene=scene.name)
             stills.append(_read(still))
+            if beside:
+                stills[-1] = np.concatenate([stills[-1], _read(beside[i], size)], axis=1)
             if progress:
                 progress((i + 1) / len(frames))
     while len(stills) % COLUMNS:
@@ -157,11 +161,13 @@ def _sound(scene: bpy.types.Scene, audio: Path, frame: float | None) -> Iterator
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> NDArray[np.float32]:
-    """Pixels (height, width, 4), bottom row first."""
+def _read(path: Path, height: int = 0) -> NDArray[np.float32]:
+    """Pixels (height, width, 4), bottom row first; scaled to the height if one is given."""
     image = bpy.data.images.load(str(path))
     try:
         image.colorspace_settings.name = "Non-Color"
+        if height:
+            image.scale(round(image.size[0] * height / image.size[1]), height)
         pixels = np.empty(len(image.pixels), np.float32)
         image.pixels.foreach_get(pixels)
         return pixels.reshape(image.size[1], image.size[0], 4)

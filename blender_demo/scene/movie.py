@@ -54,7 +54,7 @@ def write_movie(
         for name, value in ENCODINGS[ending].items():
             setattr(scene.render.ffmpeg, name, value)
         scene.render.image_settings.color_mode = "RGBA" if alpha and ending in _TRANSPARENT else "RGB"
-        compat.add_image_strip(scene, _files(sequence))
+        compat.add_image_strip(scene, sequence.files)
         if audio is not None:
             compat.add_sound_strip(scene, audio, 1 - round(audio_start_s * fps))
         try:
@@ -71,13 +71,6 @@ def _size(frame: Path) -> tuple[int, int]:
     width, height = image.size
     bpy.data.images.remove(image)
     return width, height
-
-
-def _files(sequence: ImageSequence) -> list[Path]:
-    digits = len(sequence.held.stem) - len(sequence.held.stem.rstrip("0123456789"))
-    stem = sequence.held.stem[:-digits]
-    numbers = range(sequence.offset + 1, sequence.offset + sequence.count + 1)
-    return [sequence.held.with_name(f"{stem}{number:0{digits}d}{sequence.held.suffix}") for number in numbers]
 
 
 @contextmanager

@@ -48,6 +48,15 @@ class ImageSequence:
         return int(number[0])
 
     @property
+    def files(self) -> list[Path]:
+        """The files of the frames, without the one that is held. Raises PortraitError as `offset` does."""
+        first = self.offset + 1
+        digits = len(self.held.stem) - len(_NUMBER.sub("", self.held.stem))
+        stem = self.held.stem[:-digits]
+        numbers = range(first, first + self.count)
+        return [self.held.with_name(f"{stem}{number:0{digits}d}{self.held.suffix}") for number in numbers]
+
+    @property
     def title(self) -> str:
         """The name of the files without their number."""
         return _NUMBER.sub("", self.held.stem).rstrip("_-. ") or "portrait"
