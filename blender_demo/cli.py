@@ -27,7 +27,7 @@ from .backend.motion.clip import MotionClip
 from .backend.motion.factors import FACTORS
 from .backend.motion.formats import FORMATS, check_format, read_motion, write_motion
 from .backend.portrait.controls import PortraitControls
-from .backend.portrait.order import PortraitOrder, PortraitResult
+from .backend.portrait.order import FILE_FORMATS, PortraitOrder, PortraitResult
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
 from .backend.worker.client import GenerationJob, Job, PortraitJob, Worker, worker_site_dirs
 from .scene.bake_options import BakeOptions, Interpolation, Target
@@ -277,6 +277,7 @@ def _portrait_order(options: argparse.Namespace, clip: Path, fps: float) -> Port
             size=options.size,
             fps=fps,
             landmarks=str(options.landmarks or ""),
+            file_format=options.format,
             alpha=options.alpha,
             overwrite=options.overwrite,
             controls=_controls(options),
@@ -689,6 +690,7 @@ def _add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", type=int, default=usual.size, metavar="PIXELS", help="of the longer side")
     add("--fps", type=float, help=f"frames per second; those of --blend, or {usual.fps:g}, if left out")
     add("--landmarks", type=Path, metavar="FILE.json", help="points of the face, where they are not to be found")
+    add("--format", default=usual.file_format, help=f"of the files: {', '.join(FILE_FORMATS)}")
     add("--alpha", action="store_true", help="leave the background transparent")
     for factor in FACTORS:
         add(f"--{factor.name}", type=float, default=1.0, metavar="GAIN", help=_GAIN_HELP[factor.name])

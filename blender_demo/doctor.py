@@ -22,6 +22,7 @@ _WIDTH: Final = 12
 _PORTRAIT_NEEDS: Final = {
     "pillow": "Only portraits need it.",
     "mediapipe": "Only portraits use it, to find the points of a face; without it they are placed by hand.",
+    "openexr": "Only portraits use it, for EXR frames; without it they are PNG.",
 }
 
 

@@ -33,6 +33,11 @@ _LOOKS: Final = (
     ("EMISSION", "Unlit", "It shines in its own colors, whatever the light of the scene"),
     ("PRINCIPLED", "Lit", "The light of the scene falls on it, as on a print"),
 )
+_FORMATS: Final = (
+    ("PNG", "PNG", "8 bits: small files, which play fast"),
+    ("PNG16", "PNG, 16 Bits", "No steps in soft shades, and twice as large"),
+    ("EXR", "OpenEXR", "Half floats, scene-linear with premultiplied alpha, for compositing"),
+)
 _MOVIES: Final = (
     ("NONE", "None", "The frames alone"),
     ("MP4", "MP4", "H.264 and AAC, beside the frames"),
@@ -78,6 +83,7 @@ class DemoPortrait(bpy.types.PropertyGroup):
     alpha: BoolProperty(
         name="Transparent", description="Leave the picture's background out: head and hair, fading out below"
     )
+    file_format: EnumProperty(name="Format", description="Files of the frames", items=_FORMATS)
     target: EnumProperty(name="Onto", description="What shows the portrait", items=_TARGETS)
     look: EnumProperty(name="Material", description="How the material of the portrait is lit", items=_LOOKS)
     overwrite: BoolProperty(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make an environment with everything the project needs, or say what is missing. Standard library only.
 
-    python3.11 tools/set_up.py                                  .venv with the pinned packages
-    python3.11 tools/set_up.py --blender 5.0.1 --venv .venv-5.0   .venv and another Blender in front of it
-    python3.13 tools/set_up.py --blender 5.2.3 --venv .venv-5.2   an environment of its own, without torch
+python3.11 tools/set_up.py                                  .venv with the pinned packages
+python3.11 tools/set_up.py --blender 5.0.1 --venv .venv-5.0   .venv and another Blender in front of it
+python3.13 tools/set_up.py --blender 5.2.3 --venv .venv-5.2   an environment of its own, without torch
 """
 
 import argparse
@@ -16,12 +16,19 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MATRIX_PACKAGES = ("numpy", "pytest", "soundfile", "scipy", "pillow", "safetensors", "tqdm")
+MATRIX_PACKAGES = ("numpy", "pytest", "soundfile", "scipy", "pillow", "safetensors", "tqdm", "OpenEXR")
 
 SYSTEM_LIBRARIES = {
-    "libX11.so.6": "libx11-6", "libXrender.so.1": "libxrender1", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
-    "libxkbcommon.so.0": "libxkbcommon0", "libXext.so.6": "libxext6", "libSM.so.6": "libsm6", "libICE.so.6": "libice6",
-    "libGL.so.1": "libgl1", "libEGL.so.1": "libegl1",
+    "libX11.so.6": "libx11-6",
+    "libXrender.so.1": "libxrender1",
+    "libXfixes.so.3": "libxfixes3",
+    "libXi.so.6": "libxi6",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libXext.so.6": "libxext6",
+    "libSM.so.6": "libsm6",
+    "libICE.so.6": "libice6",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
 }
 """What Blender as a Python module is linked against beyond the C and C++ libraries, with Debian's package names."""
 

@@ -119,6 +119,7 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         size=portrait.size,
         fps=fps,
         landmarks=_landmarks(portrait, folder / f"{name}_points.json"),
+        file_format=portrait.file_format.lower(),
         alpha=portrait.alpha,
         overwrite=portrait.overwrite,
         controls=portrait.controls(motion.speed, later_s),

@@ -30,6 +30,7 @@ class DEMO_PT_portrait(DemoPanel, bpy.types.Panel):
         fields.prop(portrait, "size")
         fields.prop(portrait, "alpha")
         fields.prop(portrait, "refine")
+        fields.prop(portrait, "file_format")
         fields.separator()
         fields.prop(portrait, "target")
         row = fields.row()

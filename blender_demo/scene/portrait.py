@@ -25,6 +25,9 @@ _MARK: Final = "demo_portrait"
 _COLUMN: Final = 320
 """From one node to the next in the editor."""
 
+_STORED: Final = {".png": ("sRGB", "STRAIGHT"), ".exr": ("Linear Rec.709", "PREMUL")}
+"""Color space and alpha of the files, by their ending."""
+
 _NUMBER: Final = re.compile(r"\d+$")
 
 
@@ -134,8 +137,7 @@ def _image(sequence: ImageSequence) -> bpy.types.Image:
     image = bpy.data.images.load(str(sequence.held))
     image.name = sequence.title
     image.source = "SEQUENCE"
-    image.colorspace_settings.name = "sRGB"
-    image.alpha_mode = "STRAIGHT"
+    image.colorspace_settings.name, image.alpha_mode = _STORED[sequence.held.suffix]
     if bpy.data.filepath:
         with suppress(ValueError):  # there is no way from one drive of Windows to another
             image.filepath = bpy.path.relpath(str(sequence.held))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from blender_demo.backend.errors import PortraitError
-from blender_demo.backend.portrait.png import encode_png
+from blender_demo.backend.portrait.exr import write_exr
+from blender_demo.backend.portrait.png import encode_png, write_png
 from blender_demo.scene.portrait import ImageSequence, active_image_node, add_plane, put_into_node, put_on_object
 
 pytestmark = pytest.mark.matrix
@@ -75,6 +76,28 @@ def test_the_right_frame_is_seen_before_during_and_after(files: Path, tmp_path: 
     look_at(add_plane(bpy.context.scene, ImageSequence(files, COUNT, start), "EMISSION", alpha=False))
     times = (start - 50, start - 1, start, start + 2, start + COUNT - 1, start + COUNT, start + 500)
     assert [number_at(frame, tmp_path) for frame in times] == [0, 0, 1, 3, 5, 5, 5]
+
+
+@pytest.mark.parametrize("ending", ["png16", "exr"])
+def test_files_of_all_formats_have_the_colors_and_the_alpha_of_png(files: Path, tmp_path: Path, ending: str) -> None:
+    wanted = np.array([200, 120, 40, 128], np.float32) / 255
+    plain = np.broadcast_to(wanted, (8, 16, 4))
+    write_png(tmp_path / "a_0000.png", np.round(255 * plain).astype(np.uint8))
+    other = tmp_path / f"b_0000.{ending[:3]}"
+    if ending == "exr":
+        pytest.importorskip("OpenEXR", reason="needs OpenEXR")
+        linear = ((plain[..., :3] + 0.055) / 1.055) ** 2.4 * plain[..., 3:]
+        write_exr(other, np.concatenate([linear, plain[..., 3:]], axis=-1).astype(np.float16))
+    else:
+        write_png(other, np.round(65535 * plain).astype(np.uint16))
+    seen = []
+    for path in (tmp_path / "a_0000.png", other):
+        plane = add_plane(bpy.context.scene, ImageSequence(path, 1, 1), "EMISSION", alpha=True)
+        look_at(plane)
+        seen.append(pixels_at(0, tmp_path)[16, 32])
+        bpy.data.objects.remove(plane)
+    assert seen[0][:3] == pytest.approx(255 * wanted[:3], abs=1.5)
+    assert seen[1] == pytest.approx(seen[0], abs=1.5)
 
 
 def test_a_scene_of_23_976_frames_per_second_shows_a_file_a_frame(files: Path, tmp_path: Path) -> None:

@@ -109,11 +109,13 @@ def render_frames(
     batch: int = 8,
     first: int = 0,
     alpha: bool = False,
-) -> Iterator[NDArray[np.uint8]]:
+    dtype: type[np.uint8 | np.uint16 | np.float16] = np.uint8,
+) -> Iterator[NDArray]:
     """Frames (height, width, 3), sRGB, one for each frame of the clip from `first` on, in order.
 
     The whole picture is shown; `width` over `height` should be as in the picture. alpha: only what moves with the head
-    is seen, fading out over the shoulders, and frames (height, width, 4) have straight alpha.
+    is seen, fading out over the shoulders, and frames (height, width, 4) have straight alpha. dtype: sRGB in whole
+    numbers, or np.float16 for scene-linear colors, premultiplied.
     A frame is the same to the bit wherever `first` lies, as long as that is a multiple of `batch`.
     """
     acts = perform(portrait.fit, clip, controls)
@@ -126,8 +128,7 @@ def render_frames(
                 color /= opacity.clamp(min=_UNSEEN)
             else:
                 layer = torch.addcmul(color, 1 - opacity, painter.plate)
-            pixels = (layer * 255).round_().clamp_(0, 255).to(torch.uint8)
-            yield from pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            yield from _stored(layer.clamp_(0, 1).permute(0, 2, 3, 1), dtype)
 
 
 class _Painter:
@@ -418,6 +419,19 @@ def _white(portrait: Portrait) -> NDArray[np.float32]:
     ahead = to_srgb(portrait.light[0] + portrait.light[3])
     eyes = np.asarray(portrait.sclera_color, np.float32) / _SCLERA
     return np.maximum((ahead + eyes) / 2, eyes).clip(0.05, 1).astype(np.float32)
+
+
+def _stored(frames: Tensor, dtype: type[np.uint8 | np.uint16 | np.float16]) -> NDArray:
+    """Frames (B, height, width, 3 or 4), sRGB in 0..1 with straight alpha, as numbers of files; see `render_frames`."""
+    if dtype == np.float16:
+        color, opacity = frames[..., :3], frames[..., 3:]
+        linear = torch.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+        premultiplied = linear * opacity if opacity.shape[-1] else linear
+        return torch.cat([premultiplied, opacity], dim=-1).to(torch.float16).cpu().numpy()
+    whole = (frames * (255 if dtype == np.uint8 else 65535)).round_()
+    if dtype == np.uint8:
+        return whole.to(torch.uint8).contiguous().cpu().numpy()
+    return whole.to(torch.int32).contiguous().cpu().numpy().astype(np.uint16)
 
 
 def _fine(picture: Tensor) -> Tensor:

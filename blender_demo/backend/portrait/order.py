@@ -11,10 +11,12 @@ from ..errors import PortraitError
 from ..settings import AUTO
 from .controls import NEUTRAL, PortraitControls
 
-__all__ = ["SIZES", "PointsOrder", "PointsResult", "PortraitOrder", "PortraitResult"]
+__all__ = ["FILE_FORMATS", "SIZES", "PointsOrder", "PointsResult", "PortraitOrder", "PortraitResult"]
 
 SIZES: Final = (64, 4096)
 """Least and greatest length of the longer side, in pixels."""
+FILE_FORMATS: Final = ("png", "png16", "exr")
+"""PNG of 8 or of 16 bits, sRGB with straight alpha, or OpenEXR, scene-linear with premultiplied alpha."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class PortraitOrder:
     folder, name: of the frames; see `sequence`.
     size: pixels of the longer side. fps: frames per second.
     landmarks: path of points placed by hand, JSON; empty where they are to be found.
+    file_format: one of FILE_FORMATS.
     alpha: what moves with the head alone, fading out over the shoulders; otherwise before the picture's own background.
     overwrite: frames of another portrait in the folder give way.
     controls: how the motion is directed. refine: a neural network repairs mouth, lids and seams.
@@ -39,6 +42,7 @@ class PortraitOrder:
     size: int = 512
     fps: float = 24.0
     landmarks: str = ""
+    file_format: str = "png"
     alpha: bool = False
     overwrite: bool = False
     controls: PortraitControls = NEUTRAL
@@ -54,6 +58,8 @@ class PortraitOrder:
             raise PortraitError(f"The frame rate must be between 1 and 1000, not {self.fps:g}.")
         if not re.fullmatch(r"[^\W.][\w .-]*", self.name):
             raise PortraitError(f"'{self.name}' cannot be the name of the frames. Use letters, digits and - only.")
+        if self.file_format not in FILE_FORMATS:
+            raise PortraitError(f"Unknown file format '{self.file_format}'. Use {', '.join(FILE_FORMATS)}.")
         if self.device not in (AUTO, "cuda", "mps", "cpu"):
             raise PortraitError(f"Unknown device '{self.device}'. Use auto, cuda, mps or cpu.")
 

@@ -8,12 +8,13 @@ color at 16 bits.
 
 import struct
 import zlib
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ENDING", "encode_png"]
+__all__ = ["encode_png", "png_is_whole", "write_png"]
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES: Final = {3: 2, 4: 6}
@@ -28,8 +29,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-ENDING: Final = _chunk(b"IEND", b"")
-"""The last bytes of every whole PNG file."""
+_ENDING: Final = _chunk(b"IEND", b"")
 
 
 def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
@@ -42,8 +42,20 @@ def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     rows = big_endian.view(np.uint8).reshape(height, -1)
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
     packed = packer.compress(_filtered(rows, channels * pixels.itemsize).tobytes()) + packer.flush()
-    parts = _chunk(b"IHDR", header), _chunk(b"sRGB", _PERCEPTUAL), _chunk(b"IDAT", packed), ENDING
+    parts = _chunk(b"IHDR", header), _chunk(b"sRGB", _PERCEPTUAL), _chunk(b"IDAT", packed), _ENDING
     return _SIGNATURE + b"".join(parts)
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write what `encode_png` gives."""
+    path.write_bytes(encode_png(pixels))
+
+
+def png_is_whole(path: Path) -> bool:
+    """Whether a file that `write_png` wrote is there to its last byte."""
+    with path.open("rb") as stream:
+        stream.seek(max(stream.seek(0, 2) - len(_ENDING), 0))
+        return stream.read() == _ENDING
 
 
 def _filtered(rows: NDArray[np.uint8], pixel_bytes: int) -> NDArray[np.uint8]:

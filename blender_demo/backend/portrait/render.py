@@ -16,17 +16,21 @@ from ..motion.clip import MotionClip
 from ..motion.formats import read_motion
 from ..motion.resample import resample
 from ..settings import AUTO
+from .exr import check_exr
 from .frames import render_frames
 from .landmarks import Landmarks, find_landmarks
 from .order import PortraitOrder, PortraitResult
 from .picture import read_on_white
 from .portrait import build_portrait, fit_face, misfit
-from .sequence import FrameSet, write_sequence
+from .sequence import FrameSet, Pixels, write_sequence
 
 __all__ = ["output_size", "render_portrait"]
 
 _BATCH: Final = 8
 """Frames that are rendered at once; a resumed run begins at one of its multiples, as sums may depend on it."""
+
+_FORMATS: Final = {"png": (".png", np.uint8), "png16": (".png", np.uint16), "exr": (".exr", np.float16)}
+"""Ending of the files and type of their numbers."""
 
 _SHARES: Final = {"picture": (0.0, 0.02), "face": (0.02, 0.1), "frames": (0.1, 1.0)}
 """Part of the whole progress that each stage takes."""
@@ -39,6 +43,9 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     Raises DemoError.
     """
     began = time.perf_counter()
+    suffix, dtype = _FORMATS[order.file_format]
+    if suffix == ".exr":
+        check_exr()
     device, timings = _device(order.device), {}
     progress("picture", _SHARES["picture"][0])
     picture, clip = read_on_white(Path(order.image)), _motion(order)
@@ -54,28 +61,30 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
             "landmarks": _hash(_points(landmarks).tobytes() + bytes([landmarks.by_hand])),
             "size": [width, height],
             "rate": order.fps,
+            "format": order.file_format,
             "alpha": order.alpha,
             "controls": order.controls.to_json(),
             "refine": order.refine,
             "device": device,
             "renderer": _renderer(),
         },
+        suffix,
     )
     timings["picture"] = time.perf_counter() - began
 
-    def render(first: int) -> Iterator[NDArray[np.uint8]]:
+    def render(first: int) -> Iterator[Pixels]:
         progress("face", _SHARES["face"][0])
         began = time.perf_counter()
         portrait = build_portrait(picture, landmarks)
         timings["face"] = time.perf_counter() - began
-        return render_frames(portrait, clip, width, height, order.controls, device, _BATCH, first, order.alpha)
+        return render_frames(portrait, clip, width, height, order.controls, device, _BATCH, first, order.alpha, dtype)
 
     def tell(done: float) -> None:
         low, high = _SHARES["frames"]
         progress("frames", low + done * (high - low))
 
-    channels = 4 if order.alpha else 3
-    kept = write_sequence(frames, render, width * height * channels, _BATCH, order.overwrite, tell)
+    frame_bytes = width * height * (4 if order.alpha else 3) * np.dtype(dtype).itemsize
+    kept = write_sequence(frames, render, frame_bytes, _BATCH, order.overwrite, tell)
     timings["frames"] = time.perf_counter() - began - sum(timings.values())
     notes += [f"{kept} of {len(clip)} frames were there already."] if kept else []
     notes += clip.settings.get("notes", ())

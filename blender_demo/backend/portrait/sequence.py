@@ -2,7 +2,8 @@
 """Numbered frames on disk. A run that was ended halfway is gone on with, and gives the bytes of an unbroken one.
 
 `NAME_0001.png` is the first frame, and `NAME_0000.png` the same picture again: Blender shows number 0 before a sequence
-starts. `NAME_frames.json` says what the frames are made from; others of that name are never mixed in.
+starts. They may be `.exr` as well. `NAME_frames.json` says what the frames are made from; others of that name are never
+mixed in.
 """
 
 import json
@@ -20,18 +21,25 @@ from numpy.typing import NDArray
 
 from ..errors import PortraitError
 from ..motion.atomic import written_whole
-from .png import ENDING, encode_png
+from .exr import exr_is_whole, write_exr
+from .png import png_is_whole, write_png
 
 __all__ = ["FrameSet", "Pixels", "write_sequence"]
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float16]
 
 _THREADS: Final = 4
 _WAITING: Final = 8
 """Frames in memory that are not written yet; keeps memory flat however long the sequence is."""
 
+_FILES: Final[dict[str, tuple[Callable[[Path, Any], None], Callable[[Path], bool]]]] = {
+    ".png": (write_png, png_is_whole),
+    ".exr": (write_exr, exr_is_whole),
+}
+"""How files are written, and how to tell that one is whole, by their ending."""
+
 _PACKED_SHARE: Final = 0.7
-"""Size of a PNG of a photograph over that of its pixels: half of them as a rule, and some noise on top."""
+"""Size of a file of a photograph over that of its pixels: half of them as a rule, and some noise on top."""
 
 _MANIFEST_VERSION: Final = 1
 
@@ -41,17 +49,18 @@ class FrameSet:
     """Where the frames of a sequence lie.
 
     count: of the frames, without the one that is held. made_from: all that determines them, by the name an artist has
-    for it; plain JSON values.
+    for it; plain JSON values. suffix: ".png" for whole numbers of 8 or 16 bits, ".exr" for half floats.
     """
 
     folder: Path
     name: str
     count: int
     made_from: Mapping[str, Any]
+    suffix: str = ".png"
 
     def path(self, number: int) -> Path:
         """The file of a frame: 1 to `count`, or 0 for the one that is held before the first."""
-        return self.folder / f"{self.name}_{number:04d}.png"
+        return self.folder / f"{self.name}_{number:04d}{self.suffix}"
 
     @property
     def manifest(self) -> Path:
@@ -60,7 +69,7 @@ class FrameSet:
 
     def others(self) -> list[Path]:
         """Every file that has the name of a frame of this sequence, or of what a killed run left of one."""
-        name = re.compile(rf"\.?{re.escape(self.name)}_\d{{4,}}\.png(\.\d+\.tmp)?")
+        name = re.compile(rf"\.?{re.escape(self.name)}_\d{{4,}}\.(png|exr)(\.\d+\.tmp)?")
         return sorted(path for path in self.folder.iterdir() if name.fullmatch(path.name))
 
 
@@ -130,23 +139,17 @@ def _write_missing(
 
 def _write(frames: FrameSet, index: int, pixels: Pixels) -> None:
     """One frame, from its index; the first of them is also the one that is held, and that is written before."""
-    data = encode_png(pixels)
+    write, _ = _FILES[frames.suffix]
     for number in (0, 1) if index == 0 else (index + 1,):
         with written_whole(frames.path(number), "frame", PortraitError) as temporary:
-            temporary.write_bytes(data)
+            write(temporary, pixels)
 
 
 def _is_whole(frames: FrameSet, index: int) -> bool:
     """Whether a frame is there to its last byte; a computer that went down may have left its name alone."""
-    return all(_ends_well(frames.path(number)) for number in ((0, 1) if index == 0 else (index + 1,)))
-
-
-def _ends_well(path: Path) -> bool:
-    if not path.is_file() or path.stat().st_size < len(ENDING):
-        return False
-    with path.open("rb") as stream:
-        stream.seek(-len(ENDING), 2)
-        return stream.read() == ENDING
+    _, is_whole = _FILES[frames.suffix]
+    paths = [frames.path(number) for number in ((0, 1) if index == 0 else (index + 1,))]
+    return all(path.is_file() and is_whole(path) for path in paths)
 
 
 def _make_room(frames: FrameSet, overwrite: bool) -> None:

@@ -15,7 +15,7 @@ __all__ = ["ERROR_PREFIX", "NEEDED", "OPTIONAL", "best_device", "main", "probe",
 NEEDED: Final = ("torch", "numpy", "scipy", "soundfile", "safetensors")
 """Packages the worker imports."""
 
-OPTIONAL: Final = {"pillow": "PIL", "mediapipe": "mediapipe"}
+OPTIONAL: Final = {"pillow": "PIL", "mediapipe": "mediapipe", "openexr": "OpenEXR"}
 """Packages that only portraits need, and the module of each."""
 
 ERROR_PREFIX: Final = "error: "

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender_demo.backend.portrait.png import ENDING, encode_png
+from blender_demo.backend.portrait.png import encode_png, png_is_whole, write_png
 
 NOISE = np.random.default_rng(0).integers(0, 256, (13, 17, 4), np.uint8)
 
@@ -38,5 +38,11 @@ def test_sixteen_bits_come_back():
         assert np.array_equal(np.asarray(read)[3], deep[0] >> 8)
 
 
-def test_every_file_ends_as_a_whole_file_does():
-    assert encode_png(NOISE).endswith(ENDING)
+def test_a_file_is_whole_or_known_not_to_be(tmp_path):
+    path = tmp_path / "noise.png"
+    write_png(path, NOISE)
+    assert png_is_whole(path)
+    data = path.read_bytes()
+    for part in (data[:-1], data[:5], b""):
+        path.write_bytes(part)
+        assert not png_is_whole(path)

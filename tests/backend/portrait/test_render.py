@@ -15,7 +15,7 @@ from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
 from blender_demo.backend.portrait.controls import PortraitControls
 from blender_demo.backend.portrait.landmarks import Landmarks
-from blender_demo.backend.portrait.order import PortraitOrder
+from blender_demo.backend.portrait.order import FILE_FORMATS, PortraitOrder
 from blender_demo.backend.portrait.render import render_portrait
 
 WIDTH, HEIGHT = 160, 200
@@ -82,6 +82,23 @@ def test_with_alpha_the_person_is_opaque_and_the_corner_is_not(order, tmp_path):
     assert seen[2, 2, 3] == 0
 
 
+def test_all_formats_show_the_same_colors(order, tmp_path):
+    openexr = pytest.importorskip("OpenEXR", reason="needs OpenEXR")
+    for name in FILE_FORMATS:
+        render_portrait(in_folder(order, tmp_path / name, file_format=name, alpha=True), silent)
+    shallow = np.asarray(Image.open(tmp_path / "png" / "portrait_0005.png"), np.float32) / 255
+    deep = (
+        np.asarray(Image.open(tmp_path / "png16" / "portrait_0005.png"), np.float32) / 255
+    )  # Pillow reads 8 of 16 bits
+    half = openexr.File(str(tmp_path / "exr" / "portrait_0005.exr")).channels()["RGBA"].pixels.astype(np.float32)
+    opacity = shallow[..., 3:]
+    linear = np.where(shallow <= 0.04045, shallow / 12.92, ((shallow + 0.055) / 1.055) ** 2.4)[..., :3]
+    assert ((opacity > 0.1) & (opacity < 0.9)).any()
+    assert np.abs(deep - shallow).max() < 1.01 / 255
+    assert np.abs(half[..., 3:] - opacity).max() < 0.6 / 255
+    assert np.abs(half[..., :3] - linear * opacity).max() < 0.01
+
+
 @pytest.mark.parametrize(
     ("changes", "other"),
     [
@@ -91,8 +108,9 @@ def test_with_alpha_the_person_is_opaque_and_the_corner_is_not(order, tmp_path):
         ({"speed": 1.1}, "motion"),
         ({"controls": PortraitControls(blinks=(0.2,))}, "controls"),
         ({"refine": False}, "refine"),
+        ({"file_format": "png16"}, "format"),
     ],
-    ids=["size", "rate", "alpha", "speed", "controls", "refine"],
+    ids=["size", "rate", "alpha", "speed", "controls", "refine", "format"],
 )
 def test_whatever_changes_the_frames_keeps_them_apart(order, tmp_path, changes, other):
     render_portrait(in_folder(order, tmp_path), silent)
@@ -122,6 +140,7 @@ def test_what_cannot_be_read_is_told_and_nothing_written(order, tmp_path):
         ({"fps": float("nan")}, "frame rate must be between"),
         ({"name": "../x"}, "cannot be the name"),
         ({"device": "tpu"}, "Unknown device"),
+        ({"file_format": "jpeg"}, "Unknown file format"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(order, changes, message):

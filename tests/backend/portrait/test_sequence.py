@@ -45,6 +45,24 @@ def test_frames_are_numbered_from_the_one_that_is_held(frames):
         assert np.array_equal(np.asarray(third), next(render(2)))
 
 
+@pytest.mark.parametrize(("suffix", "dtype"), [(".png", np.uint16), (".exr", np.float16)])
+def test_other_files_are_gone_on_with_too_and_give_way_to_each_other(frames, suffix, dtype):
+    if suffix == ".exr":
+        pytest.importorskip("OpenEXR", reason="needs OpenEXR")
+    write_sequence(frames, render, BYTES)
+    other = replace(frames, suffix=suffix, made_from={"format": suffix})
+
+    def render_other(first):
+        return (pixels.astype(dtype) for pixels in render(first))
+
+    assert write_sequence(other, render_other, BYTES, overwrite=True) == 0
+    whole = contents(other)
+    assert sorted(whole) == sorted([*(f"talk_{number:04d}{suffix}" for number in range(COUNT + 1)), "talk_frames.json"])
+    other.path(7).write_bytes(other.path(7).read_bytes()[:-1])
+    assert write_sequence(other, render_other, BYTES) == COUNT - 1
+    assert contents(other) == whole
+
+
 def test_a_second_run_renders_nothing(frames):
     write_sequence(frames, render, BYTES)
     assert write_sequence(frames, lambda _: pytest.fail("it renders"), BYTES) == COUNT

@@ -17,7 +17,7 @@ def test_this_python_can_run_the_worker():
     assert report.version == sys.version.split()[0]
     assert {"torch", "numpy", "scipy", "soundfile", "safetensors", "pillow"} <= set(report.packages)
     assert report.device in ("cuda", "mps", "cpu")
-    assert report.problems.keys() <= {"weights", "mediapipe"}
+    assert report.problems.keys() <= {"weights", "mediapipe", "openexr"}
 
 
 def test_a_python_without_what_portraits_need_can_still_generate(tmp_path, stub_torch):
