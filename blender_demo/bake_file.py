@@ -21,7 +21,7 @@ from .scene.preflight import Finding, preflight
 from .scene.profiles import fit_profile, has_stored, profile_of
 from .scene.rig_profile import RigProfile
 
-__all__ = ["BakeOrder", "bake_into_file", "preflight_of_file"]
+__all__ = ["BakeOrder", "bake_into_file", "preflight_of_file", "registered"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def bake_into_file(clip: MotionClip, order: BakeOrder, out: Path) -> BakeReport:
 
     Replaces what is open in this Blender; raises DemoError before anything is written.
     """
-    with _registered():
+    with registered():
         scene, character = _opened(clip, order)
         profile, told = _profile(scene, character, order.profile)
         report = bake(clip, character, profile, order.options, scene)
@@ -59,14 +59,14 @@ def bake_into_file(clip: MotionClip, order: BakeOrder, out: Path) -> BakeReport:
 
 def preflight_of_file(clip: MotionClip, order: BakeOrder) -> list[Finding]:
     """What `bake_into_file` would do, and what is in its way. Replaces what is open in this Blender; writes nothing."""
-    with _registered():
+    with registered():
         scene, character = _opened(clip, order)
         profile, _ = _profile(scene, character, order.profile)
         return preflight(character, profile, order.options, scene, clip)
 
 
 @contextmanager
-def _registered() -> Iterator[None]:
+def registered() -> Iterator[None]:
     """With the add-on registered, as Blender gives the mappings in a file to registered add-ons only."""
     if hasattr(bpy.types.Scene, "demo"):
         yield

@@ -29,7 +29,7 @@ from .backend.motion.formats import FORMATS, check_format, read_motion, write_mo
 from .backend.portrait.controls import PortraitControls
 from .backend.portrait.order import FILE_FORMATS, PortraitOrder, PortraitResult
 from .backend.settings import AUTO, EMOTIONS, GRIDS, NEUTRAL, STYLES, FactorControl, GenerationSettings
-from .backend.worker.client import GenerationJob, Job, PortraitJob, Worker, worker_site_dirs
+from .backend.worker.client import GenerationJob, HeadJob, Job, PortraitJob, Worker, worker_site_dirs
 from .scene.bake_options import BakeOptions, Interpolation, Target
 
 __all__ = ["FAILED", "INTERRUPTED", "NOTHING_TO_DRIVE", "OK", "USAGE", "main"]
@@ -222,15 +222,13 @@ def _run_job(job: Job[_R], report: Report) -> _R:
 
 def _portrait(options: argparse.Namespace, report: Report) -> int:
     _check_rate(options.fps)
-    for what, path in (("picture", options.image), ("file of landmarks", options.landmarks)):
-        if path is not None and not path.is_file():
-            raise PortraitError(f"The {what} {path} does not exist. Check its path.")
+    if options.as_head:
+        return _head(options, report)
+    if options.out is None:
+        raise _UsageError("Name the folder of the frames with --out, or ask for --as-head in a --blend.")
     if options.clip is None and options.audio is None:
         raise _UsageError("Say what the face does: name a recording with --audio, or a clip with --clip.")
-    if options.audio is not None:
-        _check_sound(options.audio)
-    if options.clip is not None:
-        _read_clip(options.clip, report)
+    _check_portrait_files(options, report)
     if options.movie is not None:
         _check_movie(options)
     rate = _rate_of_portrait(options)
@@ -267,6 +265,58 @@ def _portrait(options: argparse.Namespace, report: Report) -> int:
     return OK
 
 
+def _check_portrait_files(options: argparse.Namespace, report: Report) -> None:
+    """Refuse before the work, not after it."""
+    for what, path in (("picture", options.image), ("file of landmarks", options.landmarks)):
+        if path is not None and not path.is_file():
+            raise PortraitError(f"The {what} {path} does not exist. Check its path.")
+    if options.audio is not None:
+        _check_sound(options.audio)
+    if options.clip is not None:
+        _read_clip(options.clip, report)
+
+
+def _head(options: argparse.Namespace, report: Report) -> int:
+    """The portrait as a mesh, which performs what was asked for, if anything was."""
+    if options.blend is None or options.out or options.movie:
+        raise _UsageError("--as-head builds a mesh in a --blend; it has neither --out nor --movie.")
+    controls = _checked_controls(options)
+    gains = {factor.name: getattr(controls, factor.name) for factor in FACTORS}
+    if controls != PortraitControls(**gains):
+        raise _UsageError("--gaze, --head and --blink are of frames. Turn and key the head itself, in its file.")
+    _check_portrait_files(options, report)
+    _check_blend(options)
+    python = _worker_python(options.python)
+    clip: MotionClip | None = None
+    with Worker(python, worker_site_dirs(python)) as worker:
+        if options.clip is not None:
+            clip = _read_clip(options.clip, report)
+        elif options.audio is not None:
+            clip = _run_job(GenerationJob(worker, options.audio, GenerationSettings(device=options.device)), report)
+        job = HeadJob(worker, options.image, options.landmarks)
+        person = _run_job(job, report)
+    usual = BakeOptions()
+    factors = {name: replace(factor, gain=gains[name]) for name, factor in usual.factors.items()}
+    how = replace(usual, start_frame=options.start_frame, take=options.image.stem, factors=factors)
+    with _stdout_as_stderr():
+        from .head_file import put_head_into_file
+
+        face, baked = put_head_into_file(options.blend, person, options.image.stem, options.fps, clip, how)
+    for text in (*baked.warnings, *baked.notes) if baked else ():
+        report.note(text)
+    report.done(
+        f"Wrote {options.blend}: the head '{face}'"
+        + (f", which performs frames {baked.first_frame:g} to {baked.last_frame:g}." if baked else "."),
+        blend=str(options.blend),
+        object=face,
+        curves=baked.curves if baked else 0,
+        keys=baked.keys if baked else 0,
+        timings=job.timings,
+        peak_memory_bytes=job.peak_memory_bytes,
+    )
+    return OK
+
+
 def _portrait_order(options: argparse.Namespace, clip: Path, fps: float) -> PortraitOrder:
     """Raises _UsageError for what makes no sense."""
     try:
@@ -280,7 +330,7 @@ def _portrait_order(options: argparse.Namespace, clip: Path, fps: float) -> Port
             file_format=options.format,
             alpha=options.alpha,
             overwrite=options.overwrite,
-            controls=_controls(options),
+            controls=_checked_controls(options),
             refine=options.refine,
             device=options.device,
         )
@@ -288,29 +338,37 @@ def _portrait_order(options: argparse.Namespace, clip: Path, fps: float) -> Port
         raise _UsageError(str(error)) from error
 
 
-def _controls(options: argparse.Namespace) -> PortraitControls:
-    """Raises PortraitError for what is out of range."""
+def _checked_controls(options: argparse.Namespace) -> PortraitControls:
+    """Raises _UsageError for what is out of range."""
     yaw, pitch = map(math.radians, options.gaze)
     turn = tuple(map(math.radians, options.head))
     gains = {factor.name: getattr(options, factor.name) for factor in FACTORS}
-    return PortraitControls(**gains, gaze_offset=(yaw, pitch), head_offset=turn, blinks=tuple(options.blink))
+    try:
+        return PortraitControls(**gains, gaze_offset=(yaw, pitch), head_offset=turn, blinks=tuple(options.blink))
+    except PortraitError as error:
+        raise _UsageError(str(error)) from error
 
 
 def _rate_of_portrait(options: argparse.Namespace) -> float:
     """The rate that was asked for, else that of the scene, else the usual one. Refuses a scene before the work."""
     if options.blend is None:
         return options.fps or PortraitOrder.fps
-    if options.blend.absolute().parent != options.out.absolute():  # that one is made with the frames
-        _check_folder(options.blend)
-    if options.blend.exists() and not options.overwrite:
-        raise DemoError(f"{options.blend} exists already. Choose another --blend, or allow --overwrite to add to it.")
-    _check_blender("--blend")
+    _check_blend(options)
     if options.fps or not options.blend.exists():
         return options.fps or PortraitOrder.fps
     with _stdout_as_stderr():
         from .portrait_file import rate_of_file
 
         return rate_of_file(options.blend)
+
+
+def _check_blend(options: argparse.Namespace) -> None:
+    """Refuse before the work, not after it."""
+    if options.out is None or options.blend.absolute().parent != options.out.absolute():  # that is made with the frames
+        _check_folder(options.blend)
+    if options.blend.exists() and not options.overwrite:
+        raise DemoError(f"{options.blend} exists already. Choose another --blend, or allow --overwrite to add to it.")
+    _check_blender("--blend")
 
 
 def _check_blender(option: str) -> None:
@@ -686,7 +744,9 @@ def _add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
     add("--audio", type=Path, metavar="AUDIO", help="what is said: WAV, FLAC, OGG, MP3 or AIFF")
     add("--clip", type=Path, metavar="CLIP", help=f"how it moves, in place of a new take of --audio, which the movie "
         f"plays then: what generate wrote, or {_ENDINGS}")  # fmt: skip
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder of the frames, portrait_0000.png and on")
+    add("--out", type=Path, metavar="DIR", help="the folder of the frames, portrait_0000.png and on")
+    add("--as-head", action="store_true", help="instead of frames, build the head in 3D, with texture, shape keys and "
+        "rig, in --blend, and bake onto it what it does, if that is said")  # fmt: skip
     add("--size", type=int, default=usual.size, metavar="PIXELS", help="of the longer side")
     add("--fps", type=float, help=f"frames per second; those of --blend, or {usual.fps:g}, if left out")
     add("--landmarks", type=Path, metavar="FILE.json", help="points of the face, where they are not to be found")

@@ -495,6 +495,38 @@ def test_a_portrait_is_a_movie_too(picture, clip, sound, tmp_path, capfd):
     assert bpy.data.movieclips.load(str(out / "talk.webm")).frame_duration == 24
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--blend", "a.blend", "--out", "out"), "neither --out nor --movie"),
+        (("--blend", "a.blend", "--gaze", 0, 5), "--gaze, --head and --blink are of frames"),
+        (("--blend", "a.blend", "--lip", 9), "gain of lip"),
+    ],
+    ids=range(3),
+)
+@pytest.mark.usefixtures("fake_generator")
+def test_a_head_is_asked_for_by_what_it_has(picture, tmp_path, capfd, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    assert portrait(picture, "--as-head", *options) == cli.USAGE
+    assert message in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("fake_generator")
+def test_a_portrait_is_a_head_that_performs(picture, clip, tmp_path, capfd):
+    blend = tmp_path / "head.blend"
+    assert portrait(picture, "--as-head", "--blend", blend, "--json") == cli.OK
+    done = lines(capfd.readouterr().out)[-1]
+    assert (done["object"], done["curves"]) == ("face Head", 0)
+    assert portrait(picture, "--as-head", "--blend", blend) == cli.FAILED
+    assert "--overwrite" in capfd.readouterr().err
+    options = ("--clip", clip, "--lip", 0.5, "--start-frame", 11, "--fps", 25, "--overwrite")
+    assert portrait(picture, "--as-head", "--blend", blend, *options, "--json") == cli.OK
+    assert lines(capfd.readouterr().out)[-1]["curves"] > 10
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert bpy.context.scene.render.fps == 25
+    assert bpy.data.objects["face Head.001"].data.shape_keys.animation_data.nla_tracks
+
+
 @pytest.mark.usefixtures("fake_generator")
 def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_path, capfd):
     blend = tmp_path / "scene.blend"
@@ -518,6 +550,7 @@ def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_
     ("options", "status", "message"),
     [
         ((), cli.USAGE, "a recording with --audio, or a clip with --clip"),
+        (("--as-head",), cli.USAGE, "builds a mesh in a --blend"),
         (("--clip", "clip.npz", "--movie", "talk.mov"), cli.FAILED, "must end in .mp4 or .webm"),
         (("--clip", "clip.npz", "--movie", "none/talk.mp4"), cli.FAILED, "Make it first"),
         (("--clip", "clip.npz", "--movie", "there.mp4"), cli.FAILED, "there.mp4 exists already"),
@@ -534,7 +567,7 @@ def test_a_portrait_is_added_to_a_scene_at_its_rate_and_once(picture, clip, tmp_
         (("--clip", "clip.npz", "--blend", "none/a.blend"), cli.FAILED, "Make it first"),
         (("--clip", "clip.npz", "--image", "faceless.png"), cli.FAILED, "Place the points by hand"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 @pytest.mark.usefixtures("fake_generator", "clip")
 def test_a_portrait_that_cannot_be_is_told_in_one_sentence(

@@ -12,7 +12,7 @@ from .modal_job import JobOperator
 from .session import SESSION
 
 if TYPE_CHECKING:
-    from .portrait_making import PortraitMaking
+    from .portrait_making import HeadMaking, PortraitMaking
 
 __all__ = ["CLASSES"]
 
@@ -43,6 +43,35 @@ class DEMO_OT_render_portrait(JobOperator, bpy.types.Operator):
     def tell(self, shown: str) -> None:
         """Say what shows it."""
         self.report({"INFO"}, shown)
+
+
+class DEMO_OT_add_portrait_head(JobOperator, bpy.types.Operator):
+    """Build the head of the person in the picture as a mesh with texture, shape keys and rig, at the 3D cursor, and
+    pick it as the character"""
+
+    bl_idname = "demo.add_portrait_head"
+    bl_label = "Portrait as 3D Head"
+    bl_options = {"UNDO"}
+
+    doing = "Building the head"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        reason = SESSION.busy_with or ("" if settings_of(context.scene).portrait.image else "Choose a picture first")
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def start(self, context: bpy.types.Context) -> "HeadMaking":
+        """A head in the making. Raises DemoError before any work is done."""
+        from .portrait_making import start_head
+
+        return start_head(context)
+
+    def tell(self, face: str) -> None:
+        """Say what was built."""
+        self.report({"INFO"}, f"'{face}' is the character now: Generate, or Bake, lets it perform.")
 
 
 class DEMO_OT_blink_now(bpy.types.Operator):
@@ -108,4 +137,4 @@ def _missing(context: bpy.types.Context) -> str:
     return ""
 
 
-CLASSES: Final = (DEMO_OT_render_portrait, DEMO_OT_blink_now, DEMO_OT_remove_blink)
+CLASSES: Final = (DEMO_OT_render_portrait, DEMO_OT_add_portrait_head, DEMO_OT_blink_now, DEMO_OT_remove_blink)

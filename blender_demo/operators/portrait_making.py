@@ -11,11 +11,12 @@ import bpy
 from ..backend.errors import AudioError, ClipError, PortraitError, WorkerError
 from ..backend.motion.atomic import written_whole
 from ..backend.portrait.order import PortraitOrder
-from ..backend.worker.client import GenerationJob, PortraitJob
+from ..backend.worker.client import GenerationJob, HeadJob, PortraitJob
 from ..preferences import preferences, worker_python
 from ..properties import settings_of
 from ..scene.character import IdRef
 from ..scene.draft import scene_fps
+from ..scene.head import add_person
 from ..scene.movie import write_movie
 from ..scene.portrait import ImageSequence, active_image_node, add_plane, put_into_node, put_on_object
 from ..scene.portrait_points import landmarks_of
@@ -23,7 +24,7 @@ from ..scene.strips import Heard
 from .session import SESSION
 from .take import chosen_recording, free_path, project_folder
 
-__all__ = ["PortraitMaking", "blink_now", "picture_file", "start_portrait"]
+__all__ = ["HeadMaking", "PortraitMaking", "blink_now", "picture_file", "start_head", "start_portrait"]
 
 _FOLDER: Final = "demo_portraits"
 
@@ -141,6 +142,37 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         movie=None if portrait.movie == "NONE" else folder / f"{name}.{portrait.movie.lower()}",
         voice=heard,
     )
+
+
+@dataclass(frozen=True)
+class HeadMaking:
+    """The head of a person in the making, for a scene. name: what its objects are called by."""
+
+    job: HeadJob
+    scene: IdRef
+    name: str
+
+    def apply(self) -> str:
+        """Put the head into the scene, as the character; the name of its face. Raises DemoError."""
+        if self.job.result is None:
+            raise self.job.error or WorkerError("The head ended without a result.")
+        scene = self.scene.resolve()
+        if scene is None:
+            raise PortraitError("The scene is no longer there.")
+        head = add_person(scene, self.job.result, self.name)
+        settings_of(scene).character = head.meshes[0]
+        return head.meshes[0].name
+
+
+def start_head(context: bpy.types.Context) -> HeadMaking:
+    """Check everything and make the job. Raises DemoError before any work is done."""
+    scene: Any = context.scene
+    portrait, chosen = settings_of(scene).portrait, preferences(context)
+    image = picture_file(portrait.image)
+    name = bpy.path.clean_name(image.stem)
+    landmarks = _landmarks(portrait, project_folder(_FOLDER, "portraits") / name / f"{name}_points.json")
+    worker = SESSION.worker_for(worker_python(chosen), 60.0 * chosen.idle_minutes)
+    return HeadMaking(HeadJob(worker, image, Path(landmarks) if landmarks else None), IdRef.of("scenes", scene), name)
 
 
 def blink_now(context: bpy.types.Context) -> None:

@@ -39,6 +39,7 @@ class DEMO_PT_portrait(DemoPanel, bpy.types.Panel):
         fields.prop(portrait, "overwrite")
         fields.prop(portrait, "movie")
         job_button(layout, "demo.render_portrait", "The portrait", "RENDER_ANIMATION")
+        job_button(layout, "demo.add_portrait_head", "The head", "USER")
 
 
 class DEMO_PT_portrait_points(DemoPanel, bpy.types.Panel):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The project's own character in a scene: keyed meshes, a small rig, materials, and a stage to show it on.
+"""Heads in a scene: the project's own character or the person of a picture, as keyed meshes with a small rig and
+materials; and a stage to show them on.
 
-The face looks along -Y. The mesh `DEMO Head` carries the 52 ARKit keys under their own names. The eyeballs are turned
+The face looks along -Y. The mesh `NAME Head` carries the 52 ARKit keys under their own names. The eyeballs are turned
 by the bones eye.L and eye.R, so the eyeLook keys move only the lids.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,15 +17,16 @@ from numpy.typing import NDArray
 
 from ..backend.head.head_model import HeadModel, load_head
 from ..backend.motion.factors import ARKIT_NAMES
+from ..backend.portrait.person_head import PersonHead
 
-__all__ = ["HeadObjects", "add_head", "add_stage"]
+__all__ = ["HeadObjects", "add_head", "add_person", "add_stage"]
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class HeadObjects:
-    """What `add_head` made; the first mesh is the one with the shape keys."""
+    """What was made of a head; the first mesh is the one with the shape keys."""
 
     meshes: tuple[bpy.types.Object, ...]
     armature: bpy.types.Object
@@ -75,26 +77,53 @@ BONES: Final = {"chest": None, "neck": "chest", "head": "neck", "eye.L": "head",
 
 
 def add_head(scene: bpy.types.Scene) -> HeadObjects:
-    """Put the head into a scene, at the origin, with its rig."""
+    """Put the project's own head into a scene, at the origin, with its rig."""
     model = load_head()
-    armature = _add_armature(scene, model)
-    keyed = model.vertices_of(*KEYED_PARTS)
-    face = _add_part(scene, "DEMO Head", model, keyed)
-    _add_keys(face, model, keyed)
-    _bind(face, armature, _neck_weights(model.vertices[keyed]))
+    materials = {name: _material(name) for name in model.materials}
+    colors = {name: LOOKS[name].color for name in model.materials}
+    head = _add_figure(scene, "DEMO", model, KEYED_PARTS, materials, colors)
+    hair = _add_mesh(scene, "DEMO Hair", model.hair_vertices, model.hair_quads, {_material("hair"): None})
+    _paint(hair, _linear(LOOKS["hair"].color) * (model.hair_brightness**2)[:, None])
+    _bind(hair, head.armature, {"head": np.ones(len(model.hair_vertices), np.float32)})
+    clothes = _add_mesh(
+        scene, "DEMO Sweater", model.clothes_vertices, model.clothes_quads, {_material("clothes"): None}
+    )
+    _paint(clothes, np.tile(_linear(LOOKS["clothes"].color), (len(model.clothes_vertices), 1)))
+    _bind(clothes, head.armature, {"chest": np.ones(len(model.clothes_vertices), np.float32)})
+    return HeadObjects((*head.meshes, hair, clothes), head.armature)
 
+
+def add_person(scene: bpy.types.Scene, person: PersonHead, name: str) -> HeadObjects:
+    """Put the head of a person into a scene, upright at the 3D cursor, with its rig; the texture is in the file."""
+    materials = {look: _material(look) for look in person.model.materials}
+    materials["skin"] = _textured_skin(f"{name} skin", person.texture)
+    colors = {look: person.colors.get(look, LOOKS[look].color) for look in person.model.materials}
+    parts = tuple(part for part in KEYED_PARTS if part != "brows")  # those are in the texture
+    head = _add_figure(scene, name, person.model, parts, materials, colors)
+    head.armature.location = scene.cursor.location
+    return head
+
+
+def _add_figure(
+    scene: bpy.types.Scene,
+    name: str,
+    model: HeadModel,
+    parts: Sequence[str],
+    materials: Mapping[str, bpy.types.Material],
+    colors: Mapping[str, Any],
+) -> HeadObjects:
+    """Face and eyeballs on a rig. parts: of the face; materials and sRGB colors: by the model's own names for them."""
+    armature = _add_armature(scene, f"{name} Rig", model)
+    keyed = model.vertices_of(*parts)
+    face = _add_part(scene, f"{name} Head", model, keyed, materials, colors)
+    _add_keys(face, model, keyed)
+    _bind(face, armature, _neck_weights(load_head().vertices[keyed]))
     meshes = [face]
     for bone, part in (("eye.L", "eyeLeft"), ("eye.R", "eyeRight")):
-        eye = _add_part(scene, f"DEMO {bone}", model, model.vertices_of(part))
+        eye = _add_part(scene, f"{name} {bone}", model, model.vertices_of(part), materials, colors)
         _bind(eye, armature, {bone: np.ones(len(eye.data.vertices), np.float32)})
         meshes.append(eye)
-    hair = _add_mesh(scene, "DEMO Hair", model.hair_vertices, model.hair_quads, {"hair": None})
-    _paint(hair, _linear(LOOKS["hair"].color) * (model.hair_brightness**2)[:, None])
-    _bind(hair, armature, {"head": np.ones(len(model.hair_vertices), np.float32)})
-    clothes = _add_mesh(scene, "DEMO Sweater", model.clothes_vertices, model.clothes_quads, {"clothes": None})
-    _paint(clothes, np.tile(_linear(LOOKS["clothes"].color), (len(model.clothes_vertices), 1)))
-    _bind(clothes, armature, {"chest": np.ones(len(model.clothes_vertices), np.float32)})
-    return HeadObjects((*meshes, hair, clothes), armature)
+    return HeadObjects(tuple(meshes), armature)
 
 
 # --- meshes ----------------------------------------------------------------------------------------------------------
@@ -115,14 +144,14 @@ def _add_mesh(
     name: str,
     vertices: Floats,
     quads: NDArray[Any],
-    materials: Mapping[str, NDArray[np.bool_] | None],
+    materials: Mapping[bpy.types.Material, NDArray[np.bool_] | None],
 ) -> bpy.types.Object:
-    """A smooth mesh object; `materials` says which quads (all if None) are made of which look."""
+    """A smooth mesh object; `materials` says which quads (all if None) are made of which."""
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(_blender(vertices).tolist(), [], quads.tolist())
     slots = np.zeros(len(quads), np.int32)
-    for slot, (look, where) in enumerate(materials.items()):
-        mesh.materials.append(_material(look))
+    for slot, (material, where) in enumerate(materials.items()):
+        mesh.materials.append(material)
         if where is not None:
             slots[where] = slot
     mesh.polygons.foreach_set("material_index", slots)
@@ -133,7 +162,14 @@ def _add_mesh(
     return made
 
 
-def _add_part(scene: bpy.types.Scene, name: str, model: HeadModel, chosen: NDArray[np.intp]) -> bpy.types.Object:
+def _add_part(
+    scene: bpy.types.Scene,
+    name: str,
+    model: HeadModel,
+    chosen: NDArray[np.intp],
+    materials: Mapping[str, bpy.types.Material],
+    colors: Mapping[str, Any],
+) -> bpy.types.Object:
     """An object of the chosen vertices of the model, painted."""
     renumber = np.full(len(model.vertices), -1)
     renumber[chosen] = np.arange(len(chosen))
@@ -142,11 +178,11 @@ def _add_part(scene: bpy.types.Scene, name: str, model: HeadModel, chosen: NDArr
     used = [name for i, name in enumerate(model.materials) if (material == i).any()]
     quads = renumber[model.quads[inside]]
     made = _add_mesh(
-        scene, name, model.vertices[chosen], quads, {m: material == model.materials.index(m) for m in used}
+        scene, name, model.vertices[chosen], quads, {materials[m]: material == model.materials.index(m) for m in used}
     )
     layer = made.data.uv_layers.new(name="UVMap")
     layer.uv.foreach_set("vector", model.uv[inside].astype(np.float32).ravel())
-    corners = _linear([LOOKS[m].color for m in model.materials])[np.repeat(material, 4)]
+    corners = _linear([colors[m] for m in model.materials])[np.repeat(material, 4)]
     skin = _linear(model.skin_colors / 255)
     on_skin = np.repeat(material == model.materials.index("skin"), 4)
     corners[on_skin] = skin[chosen[quads].ravel()[on_skin]]
@@ -192,35 +228,58 @@ def _add_keys(face: bpy.types.Object, model: HeadModel, chosen: NDArray[np.intp]
 
 
 def _material(look: str) -> bpy.types.Material:
+    """The material of that look with the colors of the mesh; the one there is, or a new one."""
     name = f"DEMO {look}"
     if name in bpy.data.materials:
         return bpy.data.materials[name]
-    material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    material = _new_material(name, LOOKS[look])
     tree = material.node_tree
     shader = tree.nodes["Principled BSDF"]
-    made = LOOKS[look]
-    material.diffuse_color = (*_linear(made.color).tolist(), 1.0)
-    material.roughness = made.roughness
     color = tree.nodes.new("ShaderNodeVertexColor")
     color.layer_name = COLOR
     tree.links.new(color.outputs["Color"], shader.inputs["Base Color"])
     tree.links.new(color.outputs["Color"], shader.inputs["Emission Color"])
-    shader.inputs["Emission Strength"].default_value = made.glow
-    shader.inputs["Roughness"].default_value = made.roughness
-    shader.inputs["Subsurface Weight"].default_value = made.scatter
+    shader.inputs["Emission Strength"].default_value = LOOKS[look].glow
+    return material
+
+
+def _new_material(name: str, look: Look) -> bpy.types.Material:
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    shader = material.node_tree.nodes["Principled BSDF"]
+    material.diffuse_color = (*_linear(look.color).tolist(), 1.0)
+    material.roughness = look.roughness
+    shader.inputs["Roughness"].default_value = look.roughness
+    shader.inputs["Subsurface Weight"].default_value = look.scatter
     shader.inputs["Subsurface Radius"].default_value = (0.006, 0.003, 0.002)
     shader.inputs["Subsurface Scale"].default_value = 1.0
+    return material
+
+
+def _textured_skin(name: str, texture: NDArray[np.uint8]) -> bpy.types.Material:
+    """Skin with a texture (S, S, 3), row 0 at the top, which is packed into the file."""
+    size = len(texture)
+    image = bpy.data.images.new(name, size, size)
+    opaque = np.ones((size, size, 4), np.float32)
+    opaque[..., :3] = texture[::-1] / np.float32(255)
+    image.pixels.foreach_set(opaque.ravel())
+    image.update()
+    image.pack()
+    material = _new_material(name, LOOKS["skin"])
+    tree = material.node_tree
+    picture = tree.nodes.new("ShaderNodeTexImage")
+    picture.image = image
+    tree.links.new(picture.outputs["Color"], tree.nodes["Principled BSDF"].inputs["Base Color"])
     return material
 
 
 # --- rig -------------------------------------------------------------------------------------------------------------
 
 
-def _add_armature(scene: bpy.types.Scene, model: HeadModel) -> bpy.types.Object:
+def _add_armature(scene: bpy.types.Scene, name: str, model: HeadModel) -> bpy.types.Object:
     """Bones chest, neck, head, eye.L, and eye.R."""
-    data = bpy.data.armatures.new("DEMO Rig")
-    armature = bpy.data.objects.new("DEMO Rig", data)
+    data = bpy.data.armatures.new(name)
+    armature = bpy.data.objects.new(name, data)
     scene.collection.objects.link(armature)
     pivot, (left, right) = model.head_pivot, model.eye_centres
     chest, neck, crown = (np.array(p, np.float32) for p in ((0, -0.25, -0.02), (0, -0.12, -0.025), (0, 0.145, 0.0)))

@@ -170,3 +170,28 @@ def test_a_failure_leaves_the_scene_alone(portrait: Any, tmp_path: Path, picture
     assert not bpy.data.materials
     assert not [obj for obj in bpy.context.scene.objects if obj.type == "MESH"]
     assert not SESSION.busy
+
+
+def test_the_person_becomes_a_head_at_the_cursor_that_takes_are_baked_onto(portrait: Any) -> None:
+    scene: Any = bpy.context.scene
+    scene.cursor.location = (1.0, 2.0, 3.0)
+    assert bpy.ops.demo.add_portrait_head() == {"FINISHED"}
+    face = scene.demo.character
+    assert face.name == "anna_b Head"
+    assert tuple(face.parent.location) == (1.0, 2.0, 3.0)
+    assert scene.demo.character_ready
+    assert bpy.ops.demo.bake() == {"FINISHED"}
+    assert face.data.shape_keys.animation_data.nla_tracks
+    assert not SESSION.busy
+
+
+def test_a_head_that_cannot_be_leaves_the_scene_alone(portrait: Any, tmp_path: Path) -> None:
+    (tmp_path / "faceless.png").touch()
+    portrait.image = str(tmp_path / "faceless.png")
+    with pytest.raises(RuntimeError, match="no face in"):
+        bpy.ops.demo.add_portrait_head()
+    assert not bpy.context.scene.objects
+    assert bpy.context.scene.demo.character is None
+    portrait.image = ""
+    with pytest.raises(RuntimeError, match="Choose a picture"):
+        bpy.ops.demo.add_portrait_head()

@@ -25,7 +25,7 @@ def test_every_field_and_the_button_exist() -> None:
         portrait_fields = bpy.context.scene.demo.portrait.bl_rna.properties
         assert fields <= set(portrait_fields.keys()) | set(portrait_fields["blinks"].fixed_type.properties.keys())
         assert fields >= {"image", "landmarks", "size", "target"}
-        assert buttons == {"demo.render_portrait", "demo.place_points"}
+        assert buttons == {"demo.render_portrait", "demo.place_points", "demo.add_portrait_head"}
         assert {name.removeprefix("demo.") for name in buttons | small} <= set(dir(bpy.ops.demo))
     finally:
         blender_demo.unregister()

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The head in a scene: keys, rig, and the conventions that a rig profile relies on."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import bpy
 import numpy as np
 import pytest
 
+from blender_demo.backend.head.head_model import load_head
 from blender_demo.backend.motion.factors import ARKIT_NAMES
-from blender_demo.scene.head import HeadObjects, add_head, add_stage
+from blender_demo.backend.portrait.person_head import PersonHead
+from blender_demo.scene.character import find_character
+from blender_demo.scene.detect import detect_character
+from blender_demo.scene.head import HeadObjects, add_head, add_person, add_stage
 
 pytestmark = pytest.mark.matrix
 
@@ -75,3 +83,47 @@ def test_two_heads_and_a_stage_fit_one_scene() -> None:
     assert set(first.meshes).isdisjoint(second.meshes)
     assert bpy.context.scene.camera is None
     assert add_stage(bpy.context.scene) is bpy.context.scene.camera
+
+
+@pytest.fixture
+def person() -> HeadObjects:
+    """A head with a texture that is red above and green below, at a cursor beside the origin."""
+    bpy.context.scene.cursor.location = (0.5, 0.0, 1.6)
+    texture = np.zeros((32, 32, 3), np.uint8)
+    texture[:16, :, 0], texture[16:, :, 1] = 200, 200
+    model = load_head()
+    wider = replace(model, vertices=model.vertices * np.array([1.1, 1.0, 1.0], np.float32))
+    return add_person(bpy.context.scene, PersonHead(wider, texture, {"iris": np.array([0.1, 0.5, 0.2])}), "Anna")
+
+
+def test_a_person_has_keys_rig_and_shape_of_their_own(person: HeadObjects) -> None:
+    face = person.meshes[0]
+    assert [key.name for key in face.data.shape_keys.key_blocks] == ["Basis", *ARKIT_NAMES]
+    assert np.ptp(posed(face)[:, 0]) == pytest.approx(1.1 * np.ptp(load_head().vertices[:, 0]), rel=1e-3)
+    bpy.context.view_layer.update()
+    assert face.matrix_world.translation[:] == pytest.approx((0.5, 0.0, 1.6))
+    profile = detect_character(find_character(face))
+    assert profile.summary() == "52 of 52 channels, head and neck turn, eyes turn"
+    assert profile.moves_lips
+
+
+def test_the_texture_of_a_person_lies_upright_and_stays_in_the_file(person: HeadObjects, tmp_path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "anna.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "anna.blend"))
+    material: Any = bpy.data.materials["Anna skin"]
+    image = next(node for node in material.node_tree.nodes if node.type == "TEX_IMAGE").image
+    assert image.packed_file is not None
+    pixels = np.array(image.pixels[:]).reshape(32, 32, 4)  # row 0 below
+    assert pixels[0, 0, :3] == pytest.approx([0, 200 / 255, 0], abs=0.01)
+    assert pixels[-1, 0, :3] == pytest.approx([200 / 255, 0, 0], abs=0.01)
+
+
+def test_a_person_can_be_exported_and_read_again(person: HeadObjects, tmp_path: Path) -> None:
+    path = tmp_path / "anna.glb"
+    bpy.ops.export_scene.gltf(filepath=str(path), export_apply=False)
+    bpy.ops.wm.read_homefile(use_empty=True, app_template="")
+    bpy.ops.import_scene.gltf(filepath=str(path))
+    face = next(obj for obj in bpy.context.scene.objects if obj.name.startswith("Anna Head"))
+    assert [key.name for key in face.data.shape_keys.key_blocks][1:] == list(ARKIT_NAMES)
+    assert {tuple(image.size) for image in bpy.data.images} >= {(32, 32)}
+    assert detect_character(find_character(face)).moves_lips

@@ -24,7 +24,7 @@ from .picture import read_on_white
 from .portrait import build_portrait, fit_face, misfit
 from .sequence import FrameSet, Pixels, write_sequence
 
-__all__ = ["output_size", "render_portrait"]
+__all__ = ["find_face", "output_size", "render_portrait"]
 
 _BATCH: Final = 8
 """Frames that are rendered at once; a resumed run begins at one of its multiples, as sums may depend on it."""
@@ -49,7 +49,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     device, timings = _device(order.device), {}
     progress("picture", _SHARES["picture"][0])
     picture, clip = read_on_white(Path(order.image)), _motion(order)
-    landmarks, notes = _face(order, picture)
+    landmarks, notes = find_face(order.image, order.landmarks, picture)
     width, height = output_size(picture, order.size)
     frames = FrameSet(
         Path(order.folder),
@@ -91,13 +91,17 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     return PortraitResult(str(frames.path(0)), len(clip), kept, width, height, order.fps, device, timings, notes)
 
 
-def _face(order: PortraitOrder, picture: NDArray[np.float32]) -> tuple[Landmarks, list[str]]:
-    """The face that is to speak, of which a head can be made, and what an artist should know of it."""
+def find_face(image: str, points: str, picture: NDArray[np.float32]) -> tuple[Landmarks, list[str]]:
+    """The face in a picture, of which a head can be made, and what an artist should know of it.
+
+    image: path of the picture. points: path of points placed by hand; empty where they are to be found.
+    Raises PortraitError, which names the picture.
+    """
     try:
-        landmarks = Landmarks.load(Path(order.landmarks)) if order.landmarks else find_landmarks(picture)
+        landmarks = Landmarks.load(Path(points)) if points else find_landmarks(picture)
         return landmarks, misfit(fit_face(picture, landmarks).fit)
     except PortraitError as error:
-        raise PortraitError(f"{Path(order.image).name}: {error}") from error
+        raise PortraitError(f"{Path(image).name}: {error}") from error
 
 
 def _device(wanted: str) -> str:

@@ -20,10 +20,12 @@ from ..motion.clip import MotionClip
 from ..motion.formats import read_motion
 from ..portrait.landmarks import Landmarks
 from ..portrait.order import PointsOrder, PointsResult, PortraitOrder, PortraitResult
+from ..portrait.person_head import PersonHead
 from ..settings import GenerationSettings
 from .interpreter import BOOTSTRAP, python_can_run_worker, worker_command, worker_site_dirs
 from .process import OTHER_PYTHON, ChildProcess
 from .protocol import (
+    BuildHead,
     Cancel,
     Done,
     Failed,
@@ -39,6 +41,7 @@ from .protocol import (
 
 __all__ = [
     "GenerationJob",
+    "HeadJob",
     "Job",
     "JobState",
     "PlacedPoints",
@@ -501,3 +504,27 @@ class PointsJob(Job[PlacedPoints]):
         super()._finish(state, error)
         for path in self._paths.values():
             path.unlink(missing_ok=True)
+
+
+class HeadJob(Job[PersonHead]):
+    """The head of the person in a picture in the making.
+
+    landmarks: points placed by hand, None where they are to be found.
+    """
+
+    what = "The head"
+
+    def __init__(self, worker: Worker, image: Path, landmarks: Path | None = None) -> None:
+        super().__init__(worker)
+        self.image = Path(image).absolute()
+        self.landmarks = Path(landmarks).absolute() if landmarks else None
+        self._out = Path()
+
+    def _request(self, number: int, folder: Path) -> BuildHead:
+        self._out = folder / f"head_{number}.npz"
+        return BuildHead(number, str(self.image), str(self.landmarks or ""), str(self._out))
+
+    def _outcome(self, done: Done) -> PersonHead:
+        head = PersonHead.load(self._out)
+        self._out.unlink(missing_ok=True)
+        return head

@@ -16,6 +16,7 @@ from ..errors import WorkerError
 __all__ = [
     "MAX_MESSAGE_BYTES",
     "PROTOCOL_VERSION",
+    "BuildHead",
     "Cancel",
     "Decoder",
     "Done",
@@ -84,6 +85,19 @@ class PlacePoints:
 
 
 @dataclass(frozen=True)
+class BuildHead:
+    """Parent to child: make the head of the person in a picture.
+
+    landmarks: path of points placed by hand, empty where they are to be found. out: where the .npz is to be written.
+    """
+
+    job: int
+    image: str
+    landmarks: str
+    out: str
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Parent to child: stop that job, if it is still under way."""
 
@@ -127,7 +141,7 @@ class Failed:
     message: str
 
 
-Request = Generate | RenderPortrait | PlacePoints
+Request = Generate | RenderPortrait | PlacePoints | BuildHead
 """What a worker can be asked to make."""
 
 Message = Hello | Ready | Request | Cancel | Progress | Done | Failed

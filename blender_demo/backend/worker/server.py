@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The child process: holds one generator, renders portraits, and works off the jobs its parent sends.
+"""The child process: holds one generator, renders portraits, makes heads, and works off the jobs its parent sends.
 
 Ends when the parent does, or after an idle time.
 """
@@ -27,6 +27,7 @@ from .probe import best_device, summary
 from .process import OTHER_PYTHON
 from .protocol import (
     PROTOCOL_VERSION,
+    BuildHead,
     Cancel,
     Decoder,
     Done,
@@ -54,7 +55,7 @@ class Server:
     """Reads messages from `source`, answers on `sink`.
 
     make_generator: device -> an object with the `generate` of `pipeline.Generator`.
-    render_portrait: as that of `portrait.render`.
+    render_portrait: as that of `portrait.render`. make_head: as that of `portrait.sculpt`.
     """
 
     def __init__(
@@ -64,10 +65,11 @@ class Server:
         folder: Path,
         make_generator: Callable[[str], Any],
         render_portrait: Callable[..., Any],
+        make_head: Callable[..., Any],
     ) -> None:
         self._source, self._sink = source, sink
         self._folder = folder
-        self._make_generator, self._render_portrait = make_generator, render_portrait
+        self._make_generator, self._render_portrait, self._make_head = make_generator, render_portrait, make_head
         self._generator: Any = None
         self._device = ""
         self._jobs: queue.Queue[Request] = queue.Queue()
@@ -121,6 +123,8 @@ class Server:
             return self._guarded(
                 job, self._place, f"Placing points in {job.order.get('image')}", "Use a smaller picture."
             )
+        if isinstance(job, BuildHead):
+            return self._guarded(job, self._build_head, f"Making the head of {job.image}", "Use a smaller picture.")
         what = f"Rendering the portrait {job.order.get('image')}"
         return self._guarded(job, self._render, what, "Choose a smaller size.")
 
@@ -163,6 +167,12 @@ class Server:
             from ..portrait.place import place_points
         result = place_points(PointsOrder.from_json(job.order), progress)
         return _done(job, result, result.to_json())
+
+    def _build_head(self, job: BuildHead, progress: "_ProgressReport") -> Done:
+        began = time.perf_counter()
+        head, notes = self._make_head(job.image, job.landmarks, progress)
+        head.save(Path(job.out))
+        return Done(job.job, "cpu", {"face": time.perf_counter() - began}, notes, _peak_memory_bytes())
 
     def _send(self, message: Message) -> None:
         self._sink.write(encode(message))
@@ -245,6 +255,12 @@ def _render_portrait(order: PortraitOrder, progress: Callable[[str, float], None
     return render_portrait(order, progress)
 
 
+def _make_head(image: str, landmarks: str, progress: Callable[[str, float], None]) -> Any:
+    with _needed_packages():
+        from ..portrait.sculpt import make_head
+    return make_head(image, landmarks, progress)
+
+
 @contextmanager
 def _needed_packages() -> Iterator[None]:
     """Raises PortraitError for a package that is missing."""
@@ -262,6 +278,7 @@ def main(
     started: float,
     make_generator: Callable[[str], Any] = _load_generator,
     render_portrait: Callable[..., Any] = _render_portrait,
+    make_head: Callable[..., Any] = _make_head,
 ) -> int:
     """Serve jobs on the standard streams.
 
@@ -273,4 +290,5 @@ def main(
     options = parser.parse_args(argv)
     faulthandler.enable()
     source, sink = _take_over_standard_streams()
-    return Server(source, sink, options.folder, make_generator, render_portrait).run(options.idle_timeout_s, started)
+    server = Server(source, sink, options.folder, make_generator, render_portrait, make_head)
+    return server.run(options.idle_timeout_s, started)

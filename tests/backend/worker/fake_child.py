@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A worker process for tests: the real server with a FAKE generator, which makes motion out of arithmetic instead of a
-network, and a FAKE renderer, whose portraits are of one color.
+network, a FAKE renderer, whose portraits are of one color, and a FAKE sculptor, whose heads are all the head model.
 
 Started like `bootstrap.py`. What the fakes do is chosen by the name of the audio file or picture they are given.
 """
@@ -87,10 +87,24 @@ def fake_render_portrait(order, progress):
     return result(str(frames.path(0)), count, kept, size, size, order.fps, "cpu", timings, notes)
 
 
+def fake_make_head(image, landmarks, progress):
+    """Stands in for `portrait.sculpt.make_head`: the head model itself, in gray."""
+    np = importlib.import_module("numpy")
+    if Path(image).stem == "faceless":
+        errors = importlib.import_module("backend.errors")
+        raise errors.PortraitError(f"There is no face in {image}. Place the points by hand.")
+    progress("face", 0.5)
+    head = importlib.import_module("backend.head.head_model").load_head()
+    person = importlib.import_module("backend.portrait.person_head").PersonHead
+    return person(head, np.full((16, 16, 3), 150, np.uint8), {"iris": np.array([0.1, 0.5, 0.2], np.float32)}), []
+
+
 def main(argv):
     sys.path.insert(0, argv[0])
     bootstrap = importlib.import_module("backend.worker.bootstrap")
-    return bootstrap.main(argv, make_generator=FakeGenerator, render_portrait=fake_render_portrait)
+    return bootstrap.main(
+        argv, make_generator=FakeGenerator, render_portrait=fake_render_portrait, make_head=fake_make_head
+    )
 
 
 if __name__ == "__main__":

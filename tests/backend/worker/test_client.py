@@ -21,7 +21,7 @@ from blender_demo.backend.portrait.order import PortraitOrder
 from blender_demo.backend.portrait.png import encode_png
 from blender_demo.backend.settings import FactorControl, GenerationSettings
 from blender_demo.backend.worker import process
-from blender_demo.backend.worker.client import GenerationJob, JobState, PointsJob, PortraitJob, Worker
+from blender_demo.backend.worker.client import GenerationJob, HeadJob, JobState, PointsJob, PortraitJob, Worker
 
 REPOSITORY = Path(__file__).parents[3]
 DEADLINE_S = 30.0
@@ -436,3 +436,16 @@ def test_points_that_are_no_face_are_refused_by_the_worker(worker, tmp_path):
     with pytest.raises(PortraitError, match=r"none\.png"):
         PointsJob(worker, tmp_path / "none.png").run()
     assert not list(worker.folder.glob("points_*"))
+
+
+def test_a_head_is_made_by_the_same_worker_and_leaves_no_file(worker):
+    job(worker).run()
+    pid, j = worker.pid, HeadJob(worker, "anna.png")
+    head = j.run()
+    assert worker.pid == pid
+    assert head.texture.shape == (16, 16, 3)
+    assert head.colors["iris"].tolist() == pytest.approx([0.1, 0.5, 0.2])
+    assert (j.progress, set(j.timings)) == (1.0, {"face"})
+    assert not list(j._out.parent.glob("head_*"))
+    with pytest.raises(PortraitError, match=r"no face in .*faceless\.png"):
+        HeadJob(worker, "faceless.png").run()

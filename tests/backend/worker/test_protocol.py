@@ -16,6 +16,7 @@ MESSAGES = [
     protocol.Generate(2, "a.wav", {}, 0, 2.5, "take.npz"),
     protocol.PlacePoints(5, {"image": "a.png", "landmarks": ""}),
     protocol.RenderPortrait(3, {"image": "a.png", "size": 512, "alpha": True}),
+    protocol.BuildHead(4, "a.png", "", "/tmp/head.npz"),
     protocol.Cancel(1),
     protocol.Progress(1, "flow", 0.25),
     protocol.Done(1, "cpu", {"flow": 1.0}, ["a note"], 1 << 40),
