@@ -58,7 +58,7 @@ def sculpt_head(portrait: Portrait) -> PersonHead:
 
 
 def _shutting(person: HeadModel) -> Floats:
-    """The shapes (52, V, 3) of a head, those of blinks as large as it takes to shut its own lids as far as the mean's."""
+    """The shapes (52, V, 3) of a head; blinks are as large as it takes to shut its own lids as far as the mean's."""
     deltas = person.deltas.copy()
     for eye, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
         blink = ARKIT_NAMES.index(name)
