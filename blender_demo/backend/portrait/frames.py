@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..head.head_model import load_head
 from ..motion.clip import MotionClip
-from ..motion.factors import ARKIT_NAMES
 from .carry import Carry, sampled
 from .controls import NEUTRAL, PortraitControls
+from .lids import lid_skin
 from .light import to_srgb
 from .mouth import Opening, find_opening
 from .performance import Performance, at_rest, perform
@@ -39,7 +39,7 @@ _COLORS: Final = {
     "pupil": (0.03, 0.03, 0.03),
 }
 """sRGB in white light; the skin, iris and the white of the eyes have theirs from the picture."""
-_EYES: Final = ("sclera", "iris", "pupil", "lashes")
+_EYES: Final = ("sclera", "iris", "pupil")
 _BEHIND_SKIN_M: Final = 0.0015
 """What lies behind the skin is drawn this much deeper: lips and lids of other people than the mean lie closer."""
 _LIT_DEPTH_M: Final = 0.032
@@ -53,16 +53,15 @@ _SCLERA: Final = 0.85
 """Brightness of the white of the eyes, between lids, over that of something white."""
 _BEHIND_M: Final = 0.012
 """How far behind the nearest skin a vertex is hidden in the picture."""
-_DIFFUSIONS: Final = 200
 _FEW_PIXELS: Final = 12
 _TEETH_BRIGHT: Final = 0.85
 _TEETH_SHARE: Final = 0.6
 """Where this share of what the picture shows behind the lips is so bright, over the skin, it is teeth and goes on being
 seen when the lips move; else it is dark, or the lips themselves."""
 _LITTLE_AREA: Final = 0.05
-_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING, _LASH = range(6)
+_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING = range(5)
 _KINDS: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
-                   ("mouth", "lidRims"), ("lashes",))  # fmt: skip
+                   ("mouth", "lidRims"))  # fmt: skip
 """Parts behind the skin, by kind: one kind does not show the colors of another in the picture."""
 _SIDE_RAD: Final = (1.05, 0.65)
 """Angle from straight ahead, seen from above, at which the drawn face ends, and from which it is whole."""
@@ -76,17 +75,10 @@ _EDGE_ON: Final = (0.02, 0.20)
 """Cosine to the line of sight from which the picture shows a point of the skin, and fully."""
 _BORDER_ON: Final = (0.25, 0.55)
 """The same for the border of the drawn face, which has to lie where the picture shows skin well."""
-_LIDS_M: Final = (0.0002, 0.0010)
-"""Way of skin in a blink from which it belongs to the lid, and fully."""
-_NEAR_EYES_M: Final = (0.030, 0.022)
-"""Distance from the front of an eye up to which skin that the picture hides is taken from around the eye."""
-_LASHES_M: Final = (0.021, 0.016)
-"""The same for lashes of the picture, which lie on the skin round the lids and have to go when these shut."""
-_BEFORE_SKIN_M: Final = 0.003
-_LASHES: Final = 0.4
-"""Length of the lashes drawn on shut lids, over those of the head model."""
 _LIDS_SHUT: Final = (0.85, 0.45)
 """Opening of the lids, over that in the picture, from which lids lose the lashes of the picture, and fully."""
+_LIDS_MEET: Final = (0.30, 0.05)
+"""Opening of the lids, over that in the picture, from which they show as shut, and fully."""
 _UNFOLDED: Final = (1.4, 2.4)
 """Area of lid over that in the picture from which it shows skin that the picture hides, and fully."""
 _LIPS_MOVED: Final = (0.01, 0.08)
@@ -168,15 +160,10 @@ class _Painter:
         at = self.posed.projected(shaped)
         opacity = self._opacity()
         skin = head.material == head.materials.index("skin")
-        drawn = ~np.isin(head.material, [head.materials.index(name) for name in ("brows",)])
+        drawn = ~np.isin(head.material, [head.materials.index(name) for name in ("brows", "lashes")])
         drawn &= ~skin | (opacity[head.quads] > 0).any(1)
         order = np.tile(np.flatnonzero(drawn), 2)
         faces, uv = triangles(head.quads[drawn]), triangles(head.uv[drawn].astype(np.float32))
-        lashes = np.flatnonzero(head.material[order] == head.materials.index("lashes"))  # seen from both sides
-        order, faces, uv = (
-            np.concatenate([a, b])
-            for a, b in ((order, order[lashes]), (faces, faces[lashes, ::-1]), (uv, uv[lashes, ::-1]))
-        )
         lining = (head.part[head.quads[order]] == head.parts.index("mouth")).any(1)  # seen from within
         faces[lining], uv[lining] = faces[lining, ::-1], uv[lining, ::-1]
         self.faces = faces = torch.as_tensor(faces, device=self.device)
@@ -186,11 +173,10 @@ class _Painter:
         inside = torch.as_tensor(opacity >= 1, device=self.device)
         opacity = torch.as_tensor(opacity, device=self.device) * torch.where(inside, 1.0, _ramp(*_BORDER_ON, facing))
         seen = _ramp(*_EDGE_ON, facing) * visible
-        lids, near, color = self._lids(at, seen, every)
-        roots, tips = np.unique(np.sort(head.faces_of("lashes"), axis=1)[:, [0, 2, 1, 3]].reshape(-1, 2), axis=0).T
-        self.lashes = [torch.as_tensor(ends, device=self.device) for ends in (roots, tips)]
+        pictured = _at(self.color, _on_fine(at[0, :, :2]))
+        self.lids = lid_skin(fit, self.posed, pictured, seen, every, 1 / self.px_per_m)
+        near, color = self.lids.near, self.lids.color
         self.is_right = (self.posed.base[:, 0] < 0).long()
-        self.lids, self.near_eye = lids, near
         self.lid_faces = every[(near[every] > 0).all(1)]
         self.lid_areas = self._lid_areas(at)
         self.corners = torch.cat([at[0, :, :2], torch.stack([seen, opacity, near], dim=1)], dim=1)[faces]
@@ -207,9 +193,7 @@ class _Painter:
             rims = np.union1d(rims, head.quads[np.isin(head.quads, rims).any(1)])
         surface[np.isin(head.quads[order], rims).any(1)] = RIM
         self.surface = torch.as_tensor(surface, device=self.device)
-        deeper = np.unique(
-            head.quads[~skin & ~np.isin(head.material, [head.materials.index(m) for m in ("mouth", "lashes")])]
-        )
+        deeper = np.unique(head.quads[~skin & (head.material != head.materials.index("mouth"))])
         self.deeper = torch.as_tensor(deeper, device=self.device)
         raster = self._raster(at, *self.size, samples=1)
         shown = F.one_hot(self.kind[raster.face], len(_KINDS)).float() * ~self.is_skin[raster.face, None]
@@ -217,40 +201,9 @@ class _Painter:
         self.rest = torch.as_tensor(rest.gaze, device=self.device)
         self.shown_at_rest = F.max_pool2d(shown, 5, stride=1, padding=2)
         narrow = F.avg_pool2d(1 - F.max_pool2d(1 - shown, 3, stride=1, padding=1), 3, stride=1, padding=1)
-        narrow[:, [_LOWER_TEETH, _TONGUE, _LINING, _LASH]] = 0
+        narrow[:, [_LOWER_TEETH, _TONGUE, _LINING]] = 0
         self.shown = narrow
         self.inner = torch.as_tensor(self._inner_colors(portrait, order, faces.cpu().numpy()), device=self.device)
-
-    def _lids(self, at: Tensor, seen: Tensor, skin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """How far each vertex is skin of a lid (V,), or near an eye (V,), and the color (V, 3) of the skin around it.
-
-        Of that skin the darkest part does not count: brows, lashes and what lies in folds.
-        """
-        head = load_head()
-        blinks = [ARKIT_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
-        lids = _ramp(*_LIDS_M, self.posed.deltas[blinks].norm(dim=-1).amax(0))
-        lids[~torch.isin(torch.arange(len(lids), device=self.device), skin)] = 0
-        away = torch.cdist(
-            self.posed.base, self.posed.eye_centres + at.new_tensor([0, 0, load_head().eye_radius])
-        ).amin(1)
-        near = torch.maximum(_ramp(*_NEAR_EYES_M, away), lids)
-        lids = torch.maximum(_ramp(*_LASHES_M, away), lids)
-        color = _at(self.color, _on_fine(at[0, :, :2]))
-        ways = torch.cat([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
-        ways = ways[(near[ways] > 0).any(1)]
-        ways = torch.cat([ways, ways.flip(1)])
-        count = torch.zeros_like(lids).index_add_(0, ways[:, 0], torch.ones_like(lids[ways[:, 0]])).clamp(min=1)
-        rims = torch.as_tensor(np.intersect1d(head.faces_of("mouth"), head.faces_of("skin")), device=self.device)
-        rims = rims[lids[rims] > 0]
-        by_brightness = color[rims].mean(1).argsort()
-        self.lash_color = color[rims][by_brightness[: len(rims) // 4]].mean(0)
-        around = (lids == 0) & (seen > 0.9) & (count > 1)
-        trusted = around & (color.mean(1) >= color[around].mean(1).quantile(0.3))
-        color[~trusted] = color[trusted].mean(0)
-        for _ in range(_DIFFUSIONS):
-            mean = torch.zeros_like(color).index_add_(0, ways[:, 0], color[ways[:, 1]]) / count[:, None]
-            color = torch.where(trusted[:, None] | (count == 1)[:, None], color, mean)
-        return lids, near, color
 
     def _opacity(self) -> NDArray[np.float32]:
         """Of the vertices (V,): the face is drawn, the rest of the head is carried."""
@@ -283,7 +236,6 @@ class _Painter:
         head = load_head()
         white = _white(portrait)
         colors = {name: color * white for name, color in _COLORS.items()}
-        colors["lashes"] = self.lash_color.cpu().numpy()
         colors |= {"iris": portrait.iris_color, "sclera": np.asarray(portrait.sclera_color, np.float32)}
         if (teeth := self._pictured_teeth(portrait)) is None:
             self.shown[:, _UPPER_TEETH] = 0
@@ -301,8 +253,9 @@ class _Painter:
         rims = head.part == head.parts.index("lidRims")
         in_mouth = np.isin(head.material[order], [head.materials.index(name) for name in deep])
         light = np.where(in_mouth[:, None], lit[faces], ball[faces])
-        light[rims[head.quads[order]].any(1)] = 1
-        return (shown * light[..., None] ** _FLESH).astype(np.float32)
+        shown = shown * light[..., None] ** _FLESH
+        shown[rims[head.quads[order]].any(1)] = self.lids.rim_color.cpu().numpy()
+        return shown.astype(np.float32)
 
     def _pictured_teeth(self, portrait: Portrait) -> NDArray[np.float32] | None:
         """Mean color (3,) of the upper teeth in the picture; None where what it shows behind the lips is none."""
@@ -321,25 +274,18 @@ class _Painter:
         frames = self.still.repeat(len(part), 1, 1, 1)
         frames[:, :, *self.carry.window] = self.carry.moved(self.cut, part)
         shaped = self.posed.shaped(part)
-        self._grow_lashes(shaped, part)
         at = self.posed.projected(self.posed.turned(shaped, part))
         top, left, height, width = self._window(at)
         at[..., :2] -= at.new_tensor([left, top])
         raster = self._raster(at, height, width)
         moved = self._moved(part)
-        color, opacity, opening = self._shaded(raster, moved, self._unfolded(at, part))
+        color, opacity, opening = self._shaded(raster, moved, self._lids_at(at, part))
         face = raster.resolve(torch.cat([color * opacity, opacity], dim=1))
         if opening:
             opening.soften(face, _ramp(*_LIPS_AT_WORK, self._tensor(part.lips).abs()), self.enlarged)
         window = frames[:, :, top : top + height, left : left + width]
         window.copy_(face + (1 - face[:, 3:]) * window)
         return frames
-
-    def _grow_lashes(self, shaped: Tensor, part: Performance) -> None:
-        """Lashes grow as the lids shut: open eyes have those of the picture."""
-        roots, tips = self.lashes
-        length = _LASHES * _ramp(*_LIDS_SHUT, self._tensor(part.lids))[:, self.is_right[roots], None]
-        shaped[:, tips] = torch.lerp(shaped[:, roots], shaped[:, tips], length)
 
     def _window(self, at: Tensor) -> tuple[int, int, int, int]:
         """Top, left, height and width of what the drawn face covers in a batch, within the frame."""
@@ -352,10 +298,9 @@ class _Painter:
     def _raster(self, at: Tensor, height: int, width: int, samples: int = 2) -> Raster:
         at = at.clone()
         at[:, self.deeper, 2] += _BEHIND_SKIN_M
-        at[:, torch.cat(self.lashes), 2] -= _BEFORE_SKIN_M
         return rasterize(at, self.faces, height, width, samples, self.surface)
 
-    def _shaded(self, raster: Raster, moved: Tensor, unfolded: Tensor) -> tuple[Tensor, Tensor, Opening | None]:
+    def _shaded(self, raster: Raster, moved: Tensor, lids: Tensor) -> tuple[Tensor, Tensor, Opening | None]:
         """Colors (N, 3) and opacity (N, 1) of the samples, and where mouths are open."""
         places, (seen, opacity, near_eye) = (v := raster.interpolate(self.corners))[:, :2], v[:, 2:].unbind(1)
         # All samples of a pixel show what is at its center: their mean blurs edges of faces, not the picture.
@@ -364,13 +309,18 @@ class _Painter:
 
         skin = self.is_skin[raster.face]
         lid = torch.nonzero(near_eye > 0)[:, 0]
-        unfolded = unfolded[raster.picture[lid, None], self.faces[raster.face[lid]]]
-        seen[lid] *= 1 - (raster.weights[lid] * unfolded).sum(1)
+        corners, weights = self.faces[raster.face[lid]], raster.weights[lid]
+        unfolded, lashes, shut = (weights[..., None] * lids[raster.picture[lid, None], corners]).sum(1).unbind(1)
+        seen[lid] *= 1 - unfolded
         hidden = torch.nonzero(skin & (seen < 0.999))[:, 0]
         unseen = raster.interpolate(self.unseen, hidden)
         on_texture = torch.stack([unseen[:, 0] % 1.0, 1 - unseen[:, 1]], dim=1) * self.texture.shape[2]
         completed = torch.lerp(_at(self.texture, on_texture), unseen[:, 2:], near_eye[hidden, None])
         color[hidden] = torch.lerp(completed, color[hidden], seen[hidden, None])
+        height, fold, within = (
+            (weights * values[corners]).sum(1) for values in (self.lids.height, self.lids.fold, self.lids.within)
+        )
+        color[lid] = self.lids.shaded(color[lid], height, fold, lashes, shut * within)
 
         inner = torch.nonzero(~skin)[:, 0]
         face = raster.face[inner]
@@ -385,13 +335,17 @@ class _Painter:
         )
         same[mouth] = 1  # lips that part show what the picture has there, be it the lips
         shown = torch.lerp(same, other, moved[raster.picture[inner], kind])
-        color[inner] = torch.lerp(own, color[inner], shown[:, None])
+        gaping = 1 - lids[raster.picture[inner], self.faces[face, 0], 2] * (kind == _EYE)
+        color[inner] = torch.lerp(self.lids.rim_color, torch.lerp(own, color[inner], shown[:, None]), gaping[:, None])
         return color, torch.where(skin, opacity, 1.0)[:, None], opening
 
-    def _unfolded(self, at: Tensor, part: Performance) -> Tensor:
-        """How far each vertex (B, V) of the lids shows skin that the picture does not show."""
-        shut = _ramp(*_LIDS_SHUT, self._tensor(part.lids))[:, self.is_right]
-        return torch.maximum(self.near_eye * _ramp(*_UNFOLDED, self._lid_areas(at) / self.lid_areas), self.lids * shut)
+    def _lids_at(self, at: Tensor, part: Performance) -> Tensor:
+        """Of each vertex (B, V, 3): how far lids there show skin that the picture does not show, how far they have left
+        the lashes of the picture, and how far they are shut."""
+        opening = self._tensor(part.lids)
+        moved, shut = (_ramp(*reach, opening)[:, self.is_right] for reach in (_LIDS_SHUT, _LIDS_MEET))
+        stretched = self.lids.folded * _ramp(*_UNFOLDED, self._lid_areas(at) / self.lid_areas)
+        return torch.stack([torch.maximum(stretched, self.lids.lashes * moved), self.lids.within * moved, shut], dim=-1)
 
     def _lid_areas(self, at: Tensor) -> Tensor:
         """Area in the frames (B, V) of the lids' faces around each vertex, in pixels; a little everywhere."""
