@@ -44,9 +44,9 @@ _HAIR: Final = ((0.06, 0.05, 0.05), (0.20, 0.13, 0.09), (0.38, 0.24, 0.14), (0.6
 _IRISES: Final = ((0.20, 0.12, 0.08), (0.35, 0.22, 0.12), (0.40, 0.36, 0.22), (0.33, 0.42, 0.35), (0.35, 0.46, 0.58))
 _SCLERA: Final = ((0.82, 0.76, 0.72), (0.94, 0.93, 0.92))
 _TEETH: Final = ((0.70, 0.60, 0.44), (0.95, 0.93, 0.90))
-_TONGUE: Final = ((0.58, 0.27, 0.28), (0.82, 0.48, 0.46))
-_GUMS: Final = ((0.50, 0.25, 0.25), (0.82, 0.46, 0.45))
-_LINING: Final = ((0.34, 0.12, 0.12), (0.58, 0.26, 0.25))
+_TONGUE: Final = ((0.45, 0.20, 0.21), (0.76, 0.42, 0.41))
+_GUMS: Final = ((0.42, 0.20, 0.20), (0.76, 0.42, 0.41))
+_LINING: Final = ((0.26, 0.09, 0.09), (0.50, 0.22, 0.21))
 """Ends of what is drawn at random, in white light."""
 _SMILES: Final = ("mouthSmile", "mouthStretch", "cheekSquint", "eyeSquint", "mouthUpperUp", "mouthLowerDown",
                   "browDown", "browOuterUp", "mouthDimple")  # fmt: skip
@@ -63,6 +63,10 @@ _REDDEST: Final = (0.77, 0.66)
 """Green over red on the head model's own skin at which lips begin, and are fully lips."""
 _SHADOW_M: Final = 0.010
 """Reach of the shadow that lips and lids throw on what lies behind them."""
+_CREASE_M, _INNER_LIP_M = 0.0022, 0.005
+"""Distance from the line where lips meet, and from the end of their skin, up to which they darken each other."""
+_PARTED: Final = 0.08
+"""Opening of the lips, in widths of the mouth, at which they do so no more than by half."""
 _FLESH: Final = (0.85, 1.1, 1.2)
 """Powers of what is left of red, green and blue in the dark: light that lips and cheeks have scattered is red."""
 _GLOSS: Final = {"skin": (0.03, 12.0), "teeth": (0.25, 40.0), "tongue": (0.12, 25.0), "gums": (0.15, 30.0)}
@@ -199,6 +203,14 @@ class SyntheticPerson:
         strands[count : count + self.hairs] = head.hair_brightness
         strands[count + self.hairs :] = 1 + 0.1 * rng.standard_normal(len(worn) - self.hairs)
         strands[head.vertices_of("teethUpper", "teethLower")] += 0.05 * rng.standard_normal()
+        ring = head.vertices[head.landmarks[[*range(60, 68), 60]]]
+        seam = np.concatenate([ring[:-1] + k * np.diff(ring, axis=0) for k in np.linspace(0, 1, 8)])
+        skin = head.vertices[head.vertices_of("skin")]
+        away = KDTree(seam).query(skin)[0]
+        within = KDTree(head.vertices[head.lip_loop]).query(skin)[0] < _INNER_LIP_M
+        meeting = np.zeros(len(strands), np.float32)
+        meeting[head.vertices_of("skin")] = np.where(within, 1, np.exp(-((away / _CREASE_M) ** 2)))
+        self.meeting = torch.as_tensor(meeting, device=self.device)
         self.strands = torch.as_tensor(strands, device=self.device)
         gloss = np.array([_GLOSS.get(name, (0.0, 10.0)) for name in names], np.float32)
         for name in ("sclera", "iris", "pupil"):
@@ -219,8 +231,8 @@ class SyntheticPerson:
             torch.as_tensor(np.asarray(values, np.float32), device=self.device)
             for values in (sides, power * exposure, around * exposure, sky * exposure)
         )
-        self.lit_depth, self.darkest = rng.uniform(0.02, 0.06), rng.uniform(0.02, 0.10)
-        self.shadow = rng.uniform(0.4, 0.9)
+        self.lit_depth, self.darkest = rng.uniform(0.010, 0.035), rng.uniform(0.01, 0.06)
+        self.shadow, self.crease = rng.uniform(0.5, 0.95), rng.uniform(0.4, 0.9)
 
     def _drawn(
         self, part: Performance, batch: int, window: tuple[slice, slice] = (slice(None), slice(None))
@@ -251,7 +263,10 @@ class SyntheticPerson:
         raster = rasterize(at, self.faces, wall.shape[2], wall.shape[3])
 
         corners = raster.picture[:, None] * points.shape[1] + self.faces[raster.face]
-        by_vertex = torch.cat([points, normals, depth_in[..., None], self.strands.expand(len(part), -1)[..., None]], 2)
+        opening = torch.as_tensor(load_head().aperture(part.weights, self.fit.identity), device=self.device)
+        closed = self.meeting * (0.5 + 0.5 * (1 - opening / _PARTED).clamp(min=0))[:, None]
+        bright = self.strands * (1 - self.crease * closed)
+        by_vertex = torch.cat([points, normals, depth_in[..., None], bright[..., None]], dim=2)
         values = torch.einsum("nk,nkc->nc", raster.weights, by_vertex.flatten(0, 1)[corners])
         place, normal, depth, strand = values[:, :3], F.normalize(values[:, 3:6], dim=1), values[:, 6:7], values[:, 7:]
         pixel = (self.posed.projected(place)[:, :2] - corner).long()
@@ -269,7 +284,7 @@ class SyntheticPerson:
         uv = raster.interpolate(self.uv)[skin]
         on_texture = torch.stack([uv[:, 0] % 1.0, 1 - uv[:, 1]], dim=1) * _TEXTURE
         painted = sampled(self.texture, on_texture[None, None])[0, :, 0].T
-        albedo[skin], lip = painted[:, :3], painted[:, 3:]
+        albedo[skin], lip = painted[:, :3] * strand[skin], painted[:, 3:]
         eye = -self.posed.translation @ self.posed.rotation
         sight = F.normalize(eye - place, dim=1)
         strength, sharpness = self.gloss[material].unbind(1)
