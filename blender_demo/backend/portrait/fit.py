@@ -11,7 +11,7 @@ Lengths in metres; camera axes: x right in the picture, y down, z into the scene
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
@@ -50,6 +50,8 @@ class HeadFit:
     """RMS distance of landmarks from the model, in percent of the eyes' distance; what slides counts only across."""
     bend: Floats = field(default_factory=lambda: np.zeros((1, 3), np.float32))
     """(V, 3), or (1, 3) where all are alike: what takes the model's vertices to this head's, in metres."""
+    stretch: Floats = field(default_factory=lambda: np.zeros((1, 3, 3), np.float32))
+    """(V, 3, 3), or (1, 3, 3): slope of the bend, by which this head's shapes differ from the model's."""
 
     def camera_points(self, points: Floats) -> Floats:
         """Points (..., 3) of the head frame, in the camera's."""
@@ -61,15 +63,17 @@ class HeadFit:
         center = np.array([self.width, self.height], np.float32) / 2
         return np.asarray(self.focal_px * seen[..., :2] / seen[..., 2:] + center, np.float32)
 
+    @cached_property
     def person(self) -> HeadModel:
-        """The head model with this person's face at rest as its mean."""
+        """The head model with this person's face at rest as its mean, and this person's shapes."""
         head = load_head()
         rest = head.vertices + np.tensordot(self.identity, head.identity[: len(self.identity)], axes=1) + self.bend
-        return replace(head, vertices=rest.astype(np.float32))
+        deltas = head.deltas + np.einsum("vij,svj->svi", self.stretch, head.deltas)
+        return replace(head, vertices=rest.astype(np.float32), deltas=deltas)
 
     def vertices(self) -> Floats:
         """The head model's vertices (V, 3) in the head frame, with this identity, bend and expression."""
-        return self.person().displaced(self.expression[None])[0]
+        return self.person.displaced(self.expression[None])[0]
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,9 @@ _STEPS: Final = 40
 _OUTLINE_STEPS: Final = 10
 """Steps that look for the outline anew; then it stands, or it might go to and fro between vertices."""
 _CONVERGED: Final = 1e-3
-_USUAL_RESIDUAL_PERCENT: Final = 1.0
-"""Of faces; the expected errors above are those of landmarks that lie so near to the model."""
-_FARTHER_ROUNDS: Final = 3
+_USUAL_PERSON: Final = 1.3
+"""Root mean square of the identity's coefficients, over which hardly anybody comes."""
+_FARTHER_ROUNDS: Final = 6
 _LARGEST_TURN: Final = 0.3
 _LARGEST_GROWTH: Final = 0.5
 """Bounds of one step: radians, and of the logarithms of depth and focal length."""
@@ -139,6 +143,10 @@ _OUTLINE_BEHIND_M: Final = 0.004
 """How far above, below, and behind a hidden landmark of the jaw line the outline of the face may lie on the skin."""
 _BEND_REACH_M: Final = 0.06
 """Distance from the nearest landmark from which on the head is not bent."""
+_SLOPE_M: Final = 0.008
+"""To both sides, over which the bend's slope is taken: thin lips open as far as thick ones, wide eyes shut farther."""
+_SLOPE, _STEEPEST = 0.7, 4.0
+"""Largest slopes of the bend, and along an axis itself: shapes neither turn back nor fly away."""
 _STILL_EVERY: Final = 40
 """Of the vertices that far away, one in so many says so."""
 _FACING: Final = np.diag([1.0, -1.0, -1.0])
@@ -158,7 +166,8 @@ def fit_head(landmarks: Landmarks, width: int, height: int) -> HeadFit:
             "and place them again. If they are meant so, say that they were placed by hand."
         )
     check_turn(float(np.degrees(np.arcsin(np.clip(fit.rotation[2, 0], -1.0, 1.0)))))  # however the head is tilted
-    fit = replace(fit, bend=solver.bend())
+    bend, stretch = solver.bend()
+    fit = replace(fit, bend=bend, stretch=stretch)
     completed(landmarks, fit).check_size()
     return fit
 
@@ -230,14 +239,16 @@ class _Solver:
     def solve(self) -> HeadFit:
         """The most probable head.
 
-        What an artist placed may be far from all heads: its errors are then taken for as large as they turn out, so
-        that the head stays one.
+        What an artist placed may be far from all heads: its errors are then taken for larger until the head is one.
         """
+        start = self.coefficients, self.turn, self.place, self.focal
         residual = self._converge()
         for _ in range(_FARTHER_ROUNDS if self.by_hand else 0):
-            if residual > _USUAL_RESIDUAL_PERCENT:
-                self.weights = self.weights * _USUAL_RESIDUAL_PERCENT / residual
-                residual = self._converge()
+            if np.sqrt((self.coefficients[: self.people] ** 2).mean()) < _USUAL_PERSON:
+                break
+            self.weights = self.weights / 2
+            self.coefficients, self.turn, self.place, self.focal = start
+            residual = self._converge()
         return HeadFit(
             identity=self.coefficients[: self.people].astype(np.float32),
             expression=self.coefficients[self.people :].astype(np.float32),
@@ -249,37 +260,49 @@ class _Solver:
             residual_percent=residual,
         )
 
-    def bend(self) -> Floats:
-        """What takes the vertices (V, 3) to where the landmarks are seen, in metres: a smooth field over the face.
+    def bend(self) -> tuple[Floats, Floats]:
+        """What takes the vertices (V, 3) to where the landmarks are seen, in metres, and its slope (V, 3, 3).
 
-        It is laid over the face with its mouth and eyes open, so that lips and lids which touch move apart freely, and
-        fades out towards the back of the head. Eyeballs go with their lids, and grow with them.
+        A smooth field over the face with its mouth and eyes open, so that lips and lids which touch move apart freely.
+        It fades out towards the back of the head. Eyeballs go with their lids, and grow with them. What lies where the
+        field is wide moves as much farther.
         """
         open_face = np.zeros((1, len(ARKIT_NAMES)), np.float32)
         open_face[0, ARKIT_NAMES.index("jawOpen")] = 1.0
         surface = self.head.displaced(open_face)[0].astype(float)
+        rows, moves = self._moves()
+        skin = self.head.vertices_of("skin")
+        away = KDTree(surface[self.head.landmarks]).query(surface[skin])[0]
+        still = skin[away > _BEND_REACH_M][::_STILL_EVERY]
+        centers = np.concatenate([surface[rows], surface[still]])
+        field = RBFInterpolator(centers, np.concatenate([moves, np.zeros((len(still), 3))]))
+        bend = field(surface)
+        steps = _SLOPE_M * np.eye(3)
+        slopes = np.stack([field(surface + step) - field(surface - step) for step in steps], axis=-1) / (2 * _SLOPE_M)
+        slopes = slopes.clip(-_SLOPE, np.where(np.eye(3) > 0, _STEEPEST, _SLOPE))
+        for eye, lids in (("eyeRight", range(36, 42)), ("eyeLeft", range(42, 48))):
+            ball, rim = self.head.vertices_of(eye), self.head.landmarks[lids]
+            larger = _spread(self.head.vertices[rim] + bend[rim]) / _spread(self.head.vertices[rim]) - 1
+            front = np.array([*self.head.vertices[rim, :2].mean(axis=0), self.head.vertices[ball, 2].max()])
+            bend[ball] = larger * (self.head.vertices[ball] - front) + bend[rim].mean(axis=0)
+            slopes[ball] = larger * np.eye(3)
+        expression = np.tensordot(self.coefficients[self.people :], self.head.deltas, axes=1)
+        bend -= np.einsum("vij,vj->vi", slopes, expression)  # in the picture, shapes are stretched already
+        return bend.astype(np.float32), slopes.astype(np.float32)
+
+    def _moves(self) -> tuple[NDArray[np.integer], Doubles]:
+        """Vertices (n,) at landmarks, and what takes them there (n, 3), parallel to the picture, in metres."""
         known, left = self.known.copy(), self._left()
         if self.by_hand:
             left[_MEANT] = self._missing(self._camera_points(self.rows[_MEANT]), _MEANT)
         else:
             known[: _MEANT.start] = False
         known[_MEANT.stop :] = False
-        points = self._camera_points(self.rows[known])
-        missing = (left[known, None] @ self.axes[known])[:, 0] / self.focal * points[:, 2:]
-        moves = np.concatenate([missing, np.zeros((len(missing), 1))], axis=1) @ self.turn
-        rows, place = np.unique(self.rows[known], return_inverse=True)
-        count = np.bincount(place)[:, None]
-        moves = np.stack([np.bincount(place, move) for move in moves.T], axis=1) / count
-        skin = self.head.vertices_of("skin")
-        away = KDTree(surface[self.head.landmarks]).query(surface[skin])[0]
-        still = skin[away > _BEND_REACH_M][::_STILL_EVERY]
-        centers = np.concatenate([surface[rows], surface[still]])
-        values = np.concatenate([moves, np.zeros((len(still), 3))])
-        bend = RBFInterpolator(centers, values)(surface)
-        for eye, lids in (("eyeRight", range(36, 42)), ("eyeLeft", range(42, 48))):
-            ball, rim = self.head.vertices_of(eye), self.head.landmarks[lids]
-            bend[ball] = _with_lids(self.head.vertices[ball], self.head.vertices[rim], bend[rim])
-        return bend.astype(np.float32)
+        depth = self._camera_points(self.rows[known])[:, 2:]
+        missing = (left[known, None] @ self.axes[known])[:, 0] / self.focal * depth
+        moves = np.concatenate([missing, np.zeros_like(depth)], axis=1) @ self.turn
+        rows, place = np.unique(self.rows[known], return_inverse=True)  # two landmarks may be seen at one vertex
+        return rows, np.stack([np.bincount(place, move) for move in moves.T], axis=1) / np.bincount(place)[:, None]
 
     def _converge(self) -> float:
         """Steps until they are small; returns the residual in percent of the eyes' distance."""
@@ -379,15 +402,9 @@ def _bounded_least_squares(A: Doubles, b: Doubles, low: Doubles, high: Doubles) 
     return np.clip(x, low, high)
 
 
-def _with_lids(ball: Floats, rim: Floats, moves: Doubles) -> Doubles:
-    """Moves (n, 3) of an eyeball (n, 3) whose lids (6, 3) move so (6, 3): as they do in the mean, and as much larger.
-
-    Its front stays as far behind them.
-    """
-    moved = rim + moves
-    larger = np.linalg.norm(moved - moved.mean(axis=0)) / np.linalg.norm(rim - rim.mean(axis=0))
-    fixed = np.array([*rim.mean(axis=0)[:2], ball[:, 2].max()])
-    return (larger - 1) * (ball - fixed) + moves.mean(axis=0)
+def _spread(points: NDArray) -> float:
+    """Root of the summed squares of distances of points (n, 3) from their mean."""
+    return float(np.linalg.norm(points - points.mean(axis=0)))
 
 
 def _prior(people: int) -> Doubles:

@@ -73,7 +73,7 @@ def perform(fit: HeadFit, clip: MotionClip, controls: PortraitControls = NEUTRAL
     own[:, _LOOK] = 0  # said by the gaze, and nothing to the lips
     weights = np.minimum(fit.expression + own, np.maximum(1, fit.expression))
     weights = _with_lips(fit, weights, _lips_shut(own))
-    person, pictured = fit.person(), np.asarray(fit.expression)[None]
+    person, pictured = fit.person, np.asarray(fit.expression)[None]
     lips = person.aperture(weights) - person.aperture(pictured)
     own[:, _LOOK] = looks
     weights[:, _LOOK] += looks
@@ -134,7 +134,7 @@ def _lips_shut(own: Floats) -> Floats:
 
 def _with_lips(fit: HeadFit, weights: Floats, shut: Floats) -> Floats:
     """Weights (T, 52) whose lips are as shut as `shut` (T,) says."""
-    person = fit.person()
+    person = fit.person
     natural = person.aperture(weights)
     columns = [ARKIT_NAMES.index(name) for name in _PART]
     weights = weights.copy()
@@ -152,7 +152,7 @@ def _with_lips(fit: HeadFit, weights: Floats, shut: Floats) -> Floats:
 
 def _with_lids(fit: HeadFit, own: Floats, weights: Floats, target: Floats) -> Floats:
     """Weights (T, 52) whose lids are as open as `target` (T, 2)."""
-    person = fit.person()
+    person = fit.person
     weights = weights.copy()
     for eye, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
         blinking = np.zeros_like(weights)

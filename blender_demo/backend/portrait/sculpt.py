@@ -44,7 +44,7 @@ def make_head(image: str, points: str, progress: Callable[[str, float], None]) -
 
 def sculpt_head(portrait: Portrait) -> PersonHead:
     """The head of a portrait: the picture's identity without its expression, pose and shading."""
-    head, person = load_head(), portrait.fit.person()
+    head, person = load_head(), portrait.fit.person
     moved = [(person.vertices - head.vertices)[head.vertices_of(part)].mean(axis=0) for part in _EYES]
     texture = _evenly_lit(portrait, person.vertices)
     person = replace(

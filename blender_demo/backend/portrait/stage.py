@@ -42,9 +42,9 @@ class PosedHead:
             return torch.as_tensor(np.asarray(values, np.float32), device=device)
 
         head = load_head()
-        person = _without_gaps(fit.person().vertices, head.faces_of("teeth"))
+        person = _without_gaps(fit.person.vertices, head.faces_of("teeth"))
         self.device = device
-        self.base, self.deltas = tensor(person), tensor(head.deltas).clone()
+        self.base, self.deltas = tensor(person), tensor(fit.person.deltas).clone()
         away = torch.cdist(self.base, tensor(head.eye_centres)).amin(1)
         for look in (i for i, name in enumerate(ARKIT_NAMES) if name.startswith("eyeLook")):
             self.deltas[look, away > _LOOK_REACH_M] = 0  # the model's last traces, down to the lips

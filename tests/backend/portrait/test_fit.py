@@ -251,3 +251,12 @@ def test_real_faces_are_met_within_two_percent(shared_data, name: str) -> None:
     picture, _ = read_picture(shared_data / "portraits" / f"{name}.png")
     height, width = picture.shape[:2]
     assert fit_head(find_landmarks(picture), width, height).residual_percent < 2.0
+
+
+def test_wide_eyes_shut_as_far_as_they_are_open(head: HeadModel) -> None:
+    fit = fit_head(replace(cat(), by_hand=True), WIDTH, HEIGHT)
+    shut = np.zeros((1, len(ARKIT_NAMES)), np.float32)
+    shut[0, [ARKIT_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right")]] = 1
+    lids = head.landmarks[[37, 41, 44, 46]]
+    human, bent = ((model.displaced(shut) - model.vertices)[0, lids, 1] for model in (head, fit.person))
+    assert (bent / human)[[0, 2]].min() > 1.3  # upper lids, of eyes three times as high

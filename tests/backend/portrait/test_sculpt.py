@@ -33,7 +33,7 @@ def weights(**values: float) -> np.ndarray:
 
 def test_the_expression_of_the_picture_is_gone_and_its_identity_is_not(portrait: Portrait, person: PersonHead) -> None:
     assert portrait.fit.expression.max() > 0.1
-    np.testing.assert_allclose(person.model.vertices, portrait.fit.person().vertices, atol=1e-6)
+    np.testing.assert_allclose(person.model.vertices, portrait.fit.person.vertices, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", [4, 5])
