@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Resampling and key reduction of ten minutes of motion.
 
-    python -m benchmarks.curves
+python -m benchmarks.curves
 """
 
 import time

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sixty seconds of speech by a warm worker, and the bake of the result.
 
-    python -m benchmarks.generation [auto|cuda|mps|cpu]
+python -m benchmarks.generation [auto|cuda|mps|cpu]
 """
 
 import sys
@@ -33,17 +33,20 @@ def main(device: str = "auto") -> None:
     assert job.clip is not None
     scene, character = head_in_a_new_scene()
     report = bake_clip(job.clip, scene, character, BakeOptions().tolerance)
-    publish(f"Generation {job.device}", [
-        Row("recording, seconds", SECONDS),
-        Row("generation, seconds", seconds),
-        Row("generation, real-time factor", seconds / SECONDS),
-        *(Row(f"  of which {stage}, seconds", value) for stage, value in job.timings.items()),
-        Row("worker's peak memory, MiB", job.peak_memory_bytes / 2**20),
-        Row("bake, seconds", report.seconds),
-        Row("bake, curves", report.curves),
-        Row("bake, keys", report.keys),
-        Row("generation and bake, real-time factor", (seconds + report.seconds) / SECONDS),
-    ])
+    publish(
+        f"Generation {job.device}",
+        [
+            Row("recording, seconds", SECONDS),
+            Row("generation, seconds", seconds),
+            Row("generation, real-time factor", seconds / SECONDS),
+            *(Row(f"  of which {stage}, seconds", value) for stage, value in job.timings.items()),
+            Row("worker's peak memory, MiB", job.peak_memory_bytes / 2**20),
+            Row("bake, seconds", report.seconds),
+            Row("bake, curves", report.curves),
+            Row("bake, keys", report.keys),
+            Row("generation and bake, real-time factor", (seconds + report.seconds) / SECONDS),
+        ],
+    )
 
 
 def write_minute(path: Path) -> None:

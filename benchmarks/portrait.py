@@ -36,7 +36,8 @@ def head_and_shoulders() -> Portrait:
     cutout = (np.hypot(rows, 1.3 * columns) < 0.35).astype(np.float32)
     iris, white = np.full(3, 0.3, np.float32), np.full(3, 0.8, np.float32)
     light = np.eye(4, 3, dtype=np.float32)
-    return Portrait(fit, noise, np.ones((SIZE, SIZE), np.float32), noise, cutout, iris, white, light, noise)
+    person = np.concatenate([noise * cutout[..., None], cutout[..., None]], axis=-1)
+    return Portrait(fit, noise, np.ones((SIZE, SIZE), np.float32), noise, cutout, iris, white, light, noise, person)
 
 
 def encode(frames: Iterable[NDArray[np.uint8]]) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a known clip makes of the own head, as Blender evaluates it: to be compared between versions of Blender.
 
-    .venv/bin/python -m tools.evaluated_values tests/scene/evaluated_values.json     with the bpy package
-    blender --background --python tools/evaluated_values.py -- values.json           where the extension is installed
+.venv/bin/python -m tools.evaluated_values tests/scene/evaluated_values.json     with the bpy package
+blender --background --python tools/evaluated_values.py -- values.json           where the extension is installed
 """
 
 import importlib

@@ -30,10 +30,25 @@ DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 MOUTHS: Final = (
     {"jawOpen": 0.55, "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3, "browInnerUp": 0.5, "headPitch": -0.06},
     {"jawOpen": 0.2, "mouthFunnel": 0.4, "mouthPucker": 0.7, "browOuterUpLeft": 0.5, "headYaw": -0.2},
-    {"jawOpen": 0.15, "mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "mouthUpperUpLeft": 0.35,
-     "mouthUpperUpRight": 0.35, "cheekSquintLeft": 0.5, "cheekSquintRight": 0.5, "headRoll": 0.1},
-    {"mouthPressLeft": 0.5, "mouthPressRight": 0.5, "mouthRollLower": 0.3, "headYaw": 0.25,
-     "gazeYaw": -0.2, "browDownLeft": 0.3, "browDownRight": 0.3},
+    {
+        "jawOpen": 0.15,
+        "mouthSmileLeft": 0.7,
+        "mouthSmileRight": 0.7,
+        "mouthUpperUpLeft": 0.35,
+        "mouthUpperUpRight": 0.35,
+        "cheekSquintLeft": 0.5,
+        "cheekSquintRight": 0.5,
+        "headRoll": 0.1,
+    },
+    {
+        "mouthPressLeft": 0.5,
+        "mouthPressRight": 0.5,
+        "mouthRollLower": 0.3,
+        "headYaw": 0.25,
+        "gazeYaw": -0.2,
+        "browDownLeft": 0.3,
+        "browDownRight": 0.3,
+    },
 )
 
 

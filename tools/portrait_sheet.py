@@ -23,7 +23,7 @@ from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.resample import resample
 from blender_demo.backend.portrait.frames import render_frames
 from blender_demo.backend.portrait.landmarks import Landmarks, find_landmarks
-from blender_demo.backend.portrait.picture import read_on_white
+from blender_demo.backend.portrait.picture import on_white, read_picture
 from blender_demo.backend.portrait.portrait import Portrait, build_portrait
 from blender_demo.backend.portrait.render import output_size
 from blender_demo.backend.settings import GenerationSettings
@@ -85,10 +85,11 @@ def _speech(audio: Path, folder: Path) -> MotionClip:
 
 def _portrait(path: Path, folder: Path) -> tuple[Portrait, Landmarks]:
     """The portrait in a picture, with the landmarks of a file where there is one."""
-    picture = read_on_white(path)
+    color, matte = read_picture(path)
+    picture = on_white(color, matte)
     placed = folder / f"{path.stem}.landmarks.json"
     landmarks = Landmarks.load(placed) if placed.is_file() else find_landmarks(picture)
-    return build_portrait(picture, landmarks), landmarks
+    return build_portrait(picture, landmarks, matte), landmarks
 
 
 def chosen_frames(clip: MotionClip) -> list[int]:

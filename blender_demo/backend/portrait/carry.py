@@ -14,6 +14,7 @@ from torch import Tensor
 from ..head.head_model import load_head
 from .fit import HeadFit
 from .performance import Performance, at_rest
+from .plate import HIDDEN
 from .rasterize import rasterize
 from .stage import PosedHead, triangles
 
@@ -37,18 +38,20 @@ _ROUNDS: Final = 3
 class Carry:
     """The warp of a picture with the head in it.
 
-    cutout: (1, 1, H, W), of the portrait in the frame's size. `matte`, of the same shape, is what of the picture is
-    drawn warped: the person, also where the cut-out falls off; it does so only where nothing moves any more.
+    cutout and person: (1, 1, H, W), of the portrait in the frame's size: what moves with the head, and its alpha.
+    `matte`, of the same shape, is what of the picture is drawn warped: the person, also where the cut-out falls off; it
+    does so only where nothing moves any more. `stays` says where what is not drawn so goes on being seen.
     `window`: the rows and columns within which the warp may move anything.
     """
 
-    def __init__(self, fit: HeadFit, posed: PosedHead, cutout: Tensor) -> None:
+    def __init__(self, fit: HeadFit, posed: PosedHead, cutout: Tensor, person: Tensor) -> None:
         height, width = cutout.shape[2:]
         self.posed, self.width, self.height = posed, width, height
         reach = int(_REACH * _HEAD_M * float(posed.focal[0]) / fit.translation[2])
         follows = F.max_pool2d(F.pad(cutout, (0, 0, 0, reach)), (reach + 1, 1), stride=1)
         follows = F.max_pool2d(F.pad(follows, (reach, reach, 0, 0)), (1, 2 * reach + 1), stride=1)
-        self.matte = (cutout / follows.clamp(min=1e-3)) * _smoothstep(0.0, _FOLLOWS[0], follows)
+        self.matte = person * _smoothstep(0.0, _FOLLOWS[0], follows)
+        self.stays = 1 - _smoothstep(*HIDDEN, follows)
         self.cell = max(4, round(min(width, height) / _NODES))
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         y, x = (torch.arange(count, device=posed.device) + 0.5 for count in (rows, columns))

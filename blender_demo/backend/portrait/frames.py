@@ -105,9 +105,9 @@ def render_frames(
 ) -> Iterator[NDArray]:
     """Frames (height, width, 3), sRGB, one for each frame of the clip from `first` on, in order.
 
-    The whole picture is shown; `width` over `height` should be as in the picture. alpha: only what moves with the head
-    is seen, fading out over the shoulders, and frames (height, width, 4) have straight alpha. dtype: sRGB in whole
-    numbers, or np.float16 for scene-linear colors, premultiplied.
+    The whole picture is shown; `width` over `height` should be as in the picture. alpha: only the person is seen, and
+    frames (height, width, 4) have straight alpha. dtype: sRGB in whole numbers, or np.float16 for scene-linear colors,
+    premultiplied.
     A frame is the same to the bit wherever `first` lies, as long as that is a multiple of `batch`.
     """
     acts = perform(portrait.fit, clip, controls)
@@ -117,6 +117,7 @@ def render_frames(
             layer = painter.paint(acts[start : start + batch])
             color, opacity = layer[:, :3], layer[:, 3:]
             if alpha:
+                layer += (1 - opacity) * painter.body
                 color /= opacity.clamp(min=_UNSEEN)
             else:
                 layer = torch.addcmul(color, 1 - opacity, painter.plate)
@@ -136,12 +137,15 @@ class _Painter:
 
         self.size, self.device = (height, width), device
         self.posed = PosedHead(portrait.fit, width, height, device)
-        color, self.plate, cutout = (picture(v) for v in (portrait.picture, portrait.plate, portrait.cutout))
+        color, self.plate, cutout, person = (
+            picture(v) for v in (portrait.picture, portrait.plate, portrait.cutout, portrait.person)
+        )
         self.px_per_m = float(self.posed.focal.mean()) / float(portrait.fit.translation[2])
         self.enlarged = width / portrait.picture.shape[1]
         self.in_mouth = torch.tensor([_UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING], device=device)
         self.flesh = torch.as_tensor(_FLESH, device=device)
-        self.carry = Carry(portrait.fit, self.posed, cutout)
+        self.carry = Carry(portrait.fit, self.posed, cutout, person[:, 3:])
+        self.body = person * self.carry.stays
         self.color = _fine(color)
         matte = self.carry.matte
         self.still = torch.cat([color - (1 - matte) * self.plate, matte], dim=1)

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from ..errors import PortraitError
 
-__all__ = ["read_on_white", "read_picture"]
+__all__ = ["on_white", "read_on_white", "read_picture"]
 
 Floats = NDArray[np.float32]
 
@@ -62,7 +62,11 @@ def read_picture(path: Path) -> tuple[Floats, Floats | None]:
 
 def read_on_white(path: Path) -> Floats:
     """The picture (H, W, 3) as `read_picture` reads it; what is transparent in it lies over white."""
-    color, alpha = read_picture(path)
+    return on_white(*read_picture(path))
+
+
+def on_white(color: Floats, alpha: Floats | None) -> Floats:
+    """The picture (H, W, 3) over white where its alpha (H, W) says so."""
     return color if alpha is None else color * alpha[..., None] + (1 - alpha[..., None])
 
 

@@ -25,7 +25,7 @@ from .fill import box_mean, diffuse, smoothstep
 from .fit import HeadFit
 from .texture import depth_map, sampled, triangles_of
 
-__all__ = ["Person", "complete_plate", "find_person"]
+__all__ = ["HIDDEN", "Person", "complete_plate", "find_person"]
 
 Floats = NDArray[np.floating]
 
@@ -35,8 +35,10 @@ _CHIN: Final = 8
 _EAR_HEIGHT: Final = 0.45
 """From the chin up to the lobes of the ears."""
 _MARGIN: Final = 1.3
-"""How far round the head the person is looked for."""
-_WORKING_SIDE: Final = 288
+"""How far above the head the person is looked for."""
+_SIDE_MARGIN: Final = 2.5
+"""How far beside it; below, down to the end of the picture."""
+_WORKING_SIDE: Final = 320
 """Pixels along the longer side in which the person is found; the edge is then drawn in all pixels."""
 _HAIR: Final = 0.08
 _UNSURE: Final = 0.05
@@ -54,6 +56,9 @@ _WINDOW: Final = 5
 """Pixels of the working picture over which the edge is redrawn."""
 _FOLLOWS: Final = (0.95, 0.08)
 """How far below the jaw what is there stays where it is, and from where on up it fully follows the head."""
+HIDDEN: Final = (0.45, 0.65)
+"""How far what is there follows the head, up to which the plate shows the person, and from which the background: what
+moves leaves nothing of itself behind."""
 _SPARE: Final = 0.04
 """What is filled beyond the cut-out, as the blur of its edge is not background either."""
 
@@ -66,7 +71,7 @@ _SMOOTH: Final = 0.03
 
 @dataclass(frozen=True)
 class Person:
-    """alpha (H, W): 1 on the person round the head; follows (H, W): how far what is there goes with the head, 0..1."""
+    """alpha (H, W): 1 on the person; follows (H, W): how far what is there goes with the head, 0..1."""
 
     alpha: Floats
     follows: Floats
@@ -78,14 +83,19 @@ class Person:
         return self.alpha * self.follows
 
 
-def find_person(picture: Floats, fit: HeadFit) -> Person:
-    """The person whose head is fitted, in a picture (H, W, 3)."""
+def find_person(picture: Floats, fit: HeadFit, matte: Floats | None = None) -> Person:
+    """The person whose head is fitted, in a picture (H, W, 3); cut out by a matte (H, W) where there is one."""
     head = load_head()
     vertices = fit.vertices()
     head_px = _HEAD_WIDTH_M * fit.focal_px / fit.translation[2]
+    below = _below_jaw(fit, vertices, _centers(picture.shape[:2]), head_px)
+    follows = smoothstep(*_FOLLOWS, below)
+    if matte is not None:
+        return Person(matte, follows, float(head_px))
     outline = fit.project(np.concatenate([vertices[head.vertices_of("skin")], head.hair_vertices]))
-    low = np.floor(outline.min(0) - _MARGIN * head_px).clip(0).astype(int)
-    high = np.ceil(outline.max(0) + _MARGIN * head_px).clip(0, (fit.width, fit.height)).astype(int)
+    margin = np.array([_SIDE_MARGIN, _MARGIN]) * head_px
+    low = np.floor(outline.min(0) - margin).clip(0).astype(int)
+    high = np.array([np.ceil(outline[:, 0].max() + margin[0]).clip(0, fit.width), fit.height]).astype(int)
     crop = (slice(low[1], high[1]), slice(low[0], high[0]))
 
     scale = min(1.0, _WORKING_SIDE / (high - low).max())
@@ -94,20 +104,31 @@ def find_person(picture: Floats, fit: HeadFit) -> Person:
     below = _below_jaw(fit, vertices, _centers(small.shape[:2]) / scale + low, head_px)
     alpha = np.zeros(picture.shape[:2], np.float32)
     alpha[crop] = _redrawn(_segmented(small, outside, below), small, picture[crop])
-    below = _below_jaw(fit, vertices, _centers(picture.shape[:2]), head_px)
-    return Person(alpha, smoothstep(*_FOLLOWS, below), float(head_px))
+    return Person(alpha, follows, float(head_px))
 
 
-def complete_plate(picture: Floats, person: Person) -> Floats:
-    """The picture (H, W, 3) with background behind the head and the hair; what does not follow the head stays.
+def complete_plate(picture: Floats, person: Person) -> tuple[Floats, Floats]:
+    """The plate (H, W, 3): the picture with background where the head moves; and the person without the background.
+
+    The latter (H, W, 4) has color times alpha, and alpha.
+    """
+    known = _distance(person.alpha < 0.05) > _SPARE * person.head_px + 1
+    alpha = person.alpha[..., None]
+    if not known.any():
+        return picture, np.concatenate([picture * alpha, alpha], axis=-1)
+    background = _background(picture, known, person.head_px)
+    hidden = smoothstep(*HIDDEN, person.follows)[..., None]
+    plate = hidden * background + (1 - hidden) * picture
+    alone = np.concatenate([(picture - (1 - alpha) * background).clip(0, alpha), alpha], axis=-1)
+    return plate.astype(np.float32), alone.astype(np.float32)
+
+
+def _background(picture: Floats, known: NDArray[np.bool_], head_px: float) -> Floats:
+    """The picture (H, W, 3) where it is `known` to show background, and what may lie behind the person elsewhere.
 
     A smooth membrane from the background around, and on it the detail of the background mirrored at the cut-out's edge.
     """
-    spare = _SPARE * person.head_px + 1
-    known = _distance(person.alpha < 0.05) > spare
-    if not known.any():
-        return picture
-    blur = (_SMOOTH * person.head_px, _SMOOTH * person.head_px, 0)
+    blur = (_SMOOTH * head_px, _SMOOTH * head_px, 0)
     weight = gaussian_filter(known[..., None].astype(np.float32), blur)
     smooth = gaussian_filter(picture * known[..., None], blur) / weight.clip(1e-6)
     nearest = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
@@ -117,10 +138,8 @@ def complete_plate(picture: Floats, person: Person) -> Floats:
     detail = np.where(known[..., None], picture - smooth, 0)
     most = _STRONGEST * np.median(np.abs(detail[known]))
     detail = detail.clip(-most, most)[row.clip(0, height - 1), column.clip(0, width - 1)]
-    detail *= (inside * smoothstep(*_DETAIL, _distance(~known) / person.head_px))[..., None]
-    filled = np.where(known[..., None], picture, (diffuse(smooth, known) + detail).clip(0, 1))
-    hidden = smoothstep(0.97, 1.0, person.follows)[..., None]
-    return (hidden * filled + (1 - hidden) * picture).astype(np.float32)
+    detail *= (inside * smoothstep(*_DETAIL, _distance(~known) / head_px))[..., None]
+    return np.where(known[..., None], picture, (diffuse(smooth, known) + detail).clip(0, 1))
 
 
 def _outside(fit: HeadFit, vertices: Floats, low: NDArray, scale: float, shape: tuple[int, ...]) -> Floats:
@@ -132,6 +151,8 @@ def _outside(fit: HeadFit, vertices: Floats, low: NDArray, scale: float, shape: 
         corners = np.concatenate([(fit.project(points) - low) * scale, fit.camera_points(points)[:, 2:]], axis=1)
         drawn |= np.isfinite(depth_map(corners[triangles_of(quads)], *shape))
     drawn = np.asarray(binary_fill_holes(drawn))
+    shoulders = np.flatnonzero(drawn.any(1))[-1:]
+    drawn[shoulders[0] if len(shoulders) else len(drawn) :] |= drawn[shoulders].any(0)  # the body goes on below
     return _distance(~drawn) - _distance(drawn)
 
 
@@ -178,7 +199,8 @@ def _segmented(picture: Floats, outside: Floats, below: Floats) -> Floats:
         solution, _ = cg(system, (trust * likely).ravel(), x0=likely.ravel(), rtol=1e-3, maxiter=300)
         inner = smoothstep(0.15, 0.85, solution.reshape(place.shape).astype(np.float32))
         outer = 1 - inner
-    return inner
+    holes = np.asarray(binary_fill_holes(inner > 0.5)) & (inner <= 0.5) & (below > 0)  # of clothes, not between hair
+    return np.where(holes, np.float32(1), inner)
 
 
 def _edge_laplacian(picture: Floats):

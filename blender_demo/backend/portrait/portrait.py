@@ -29,7 +29,7 @@ PORTRAIT_VERSION: Final = 2
 LARGEST_SIDE_PX: Final = 2048
 """Larger pictures are scaled down: no frame of a talking portrait shows more."""
 SMALLEST_EYE_DISTANCE_PX: Final = 16.0
-_PICTURES: Final = ("texture", "skin_mask", "plate", "cutout", "picture")
+_PICTURES: Final = ("texture", "skin_mask", "plate", "cutout", "picture", "person")
 _FIT: Final = "fit_"
 """Before the names of what is of the fit, in the file."""
 
@@ -51,6 +51,7 @@ class Portrait:
     sclera_color: Floats  # (3,) sRGB
     light: Floats  # (4, 3)
     picture: Floats  # (H, W, 3)
+    person: Floats  # (H, W, 4) without the background: color times alpha, and alpha
 
     def save(self, path: Path) -> None:
         """Writes one .npz, whole or not at all; pictures in 16 bits. Raises ClipError where it cannot be written."""
@@ -91,14 +92,17 @@ class FittedFace:
     fit: HeadFit
 
 
-def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
+def build_portrait(picture: NDArray, landmarks: Landmarks, matte: NDArray | None = None) -> Portrait:
     """The portrait of the face at the landmarks of a picture, of any kind that `whole_picture` takes.
 
+    matte: (H, W) in 0..1, what of the picture is the person, where that is known; else it is found.
     Raises PortraitError for a face that is too small, or that `fit_head` refuses.
     """
     face = fit_face(picture, landmarks)
     color, landmarks, fit = face.color, face.landmarks, face.fit
-    person = find_person(color, fit)
+    cut_out = None if matte is None else whole_picture(matte)[0][..., 0]
+    person = find_person(color, fit, cut_out)
+    plate, alone = complete_plate(color, person)
     laid = lay_on_head(color, fit, landmarks, person.alpha)
     light = estimate_light(laid)
     iris_color, sclera_color = eye_colors(color, fit, landmarks, light)
@@ -106,12 +110,13 @@ def build_portrait(picture: NDArray, landmarks: Landmarks) -> Portrait:
         fit=fit,
         texture=laid.color,
         skin_mask=laid.seen,
-        plate=complete_plate(color, person),
+        plate=plate,
         cutout=person.cutout,
         iris_color=iris_color,
         sclera_color=sclera_color,
         light=light,
         picture=color,
+        person=alone,
     )
 
 

@@ -20,7 +20,7 @@ from .exr import check_exr
 from .frames import render_frames
 from .landmarks import Landmarks, find_landmarks
 from .order import PortraitOrder, PortraitResult
-from .picture import read_on_white
+from .picture import on_white, read_picture
 from .portrait import build_portrait, fit_face, misfit
 from .sequence import FrameSet, Pixels, write_sequence
 
@@ -48,7 +48,8 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
         check_exr()
     device, timings = _device(order.device), {}
     progress("picture", _SHARES["picture"][0])
-    picture, clip = read_on_white(Path(order.image)), _motion(order)
+    color, matte = read_picture(Path(order.image))
+    picture, clip = on_white(color, matte), _motion(order)
     landmarks, notes = find_face(order.image, order.landmarks, picture)
     width, height = output_size(picture, order.size)
     frames = FrameSet(
@@ -75,7 +76,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     def render(first: int) -> Iterator[Pixels]:
         progress("face", _SHARES["face"][0])
         began = time.perf_counter()
-        portrait = build_portrait(picture, landmarks)
+        portrait = build_portrait(picture, landmarks, matte)
         timings["face"] = time.perf_counter() - began
         return render_frames(portrait, clip, width, height, order.controls, device, _BATCH, first, order.alpha, dtype)
 

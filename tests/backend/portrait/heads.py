@@ -62,4 +62,4 @@ def portrait_of(fit: HeadFit) -> Portrait:
     light = np.array([[1, 1, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]], np.float32)
     iris, sclera = np.float32(COLORS["iris"]), np.float32(COLORS["sclera"])
     seen_all = np.ones((64, 64), np.float32)
-    return Portrait(fit, texture, seen_all, plate, person[..., 3] * falls, iris, sclera, light, picture)
+    return Portrait(fit, texture, seen_all, plate, person[..., 3] * falls, iris, sclera, light, picture, person)

@@ -55,6 +55,16 @@ def test_the_background_never_changes(portrait: Portrait):
     assert np.ptp(frames(portrait, *SPEECH, {"headYaw": 0.3, "headRoll": 0.2})[:, away], axis=0).max() == 0
 
 
+def test_with_alpha_all_of_the_person_is_seen_and_nothing_else(portrait: Portrait):
+    acts = clip_of({}, {"headYaw": 0.1, "jawOpen": 0.2})
+    still, turned = (frame[..., 3] / np.float32(255) for frame in render_frames(portrait, acts, SIZE, SIZE, alpha=True))
+    person = portrait.person[..., 3]
+    assert np.abs(still - person).mean() < 0.01
+    inside, outside = (binary_dilation(part, iterations=15) for part in (person < 1, person > 0))
+    assert turned[~inside].min() > 0.99
+    assert turned[~outside].max() == 0
+
+
 def test_gaze_leaves_the_mouth_as_it_is_to_the_bit(laughing: Portrait):
     ahead, *looks = frames(laughing, *({"jawOpen": 0.1, **gaze} for gaze in ({}, {"gazeYaw": 0.3}, {"gazePitch": 0.3})))
     mouth, eyes = box(laughing, MOUTH, margin=5), box(laughing, EYES)

@@ -25,7 +25,7 @@ def portrait() -> Portrait:
 def test_all_parts_are_pictures_in_their_range(portrait: Portrait) -> None:
     assert portrait.texture.shape == (*portrait.skin_mask.shape, 3)
     assert portrait.plate.shape == portrait.picture.shape == (*portrait.cutout.shape, 3) == (256, 256, 3)
-    for name in ("texture", "skin_mask", "plate", "cutout", "picture", "iris_color", "sclera_color"):
+    for name in ("texture", "skin_mask", "plate", "cutout", "picture", "person", "iris_color", "sclera_color"):
         part = getattr(portrait, name)
         assert part.dtype == np.float32, name
         assert part.min() >= 0, name
