@@ -7,7 +7,7 @@ eyes, teeth, gums and tongue of the head model: as in the picture where they are
 the picture's light. Nothing is shaded: the light is in the picture.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..head.head_model import load_head
 from ..motion.clip import MotionClip
+from .ahead import computed_ahead
 from .carry import Carry, sampled
 from .controls import NEUTRAL, PortraitControls
 from .lids import lid_skin
@@ -98,11 +99,11 @@ def render_frames(
     height: int,
     controls: PortraitControls = NEUTRAL,
     device: str = "cpu",
-    batch: int = 8,
+    batch: int = 4,
     first: int = 0,
     alpha: bool = False,
     dtype: type[np.uint8 | np.uint16 | np.float16] = np.uint8,
-) -> Iterator[NDArray]:
+) -> Generator[NDArray]:
     """Frames (height, width, 3), sRGB, one for each frame of the clip from `first` on, in order.
 
     The whole picture is shown; `width` over `height` should be as in the picture. alpha: only the person is seen, and
@@ -113,7 +114,9 @@ def render_frames(
     acts = perform(portrait.fit, clip, controls)
     with torch.inference_mode():
         painter = _Painter(portrait, width, height, device)
-        for start in range(first, len(acts), batch):
+
+    def drawn(start: int) -> NDArray:
+        with torch.inference_mode():  # counts for a thread
             layer = painter.paint(acts[start : start + batch])
             color, opacity = layer[:, :3], layer[:, 3:]
             if alpha:
@@ -121,7 +124,10 @@ def render_frames(
                 color /= opacity.clamp(min=_UNSEEN)
             else:
                 layer = torch.addcmul(color, 1 - opacity, painter.plate)
-            yield from _stored(layer.clamp_(0, 1).permute(0, 2, 3, 1), dtype)
+            return _stored(layer.clamp_(0, 1).permute(0, 2, 3, 1), dtype)
+
+    for frames in computed_ahead(drawn, range(first, len(acts), batch), device):
+        yield from frames
 
 
 class _Painter:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PNG files of 8 and 16 bits, written for speed: every row is predicted by the Paeth filter, and what is left is packed
-by runs and Huffman codes alone.
+"""PNG files of 8 and 16 bits, written for speed: every row is predicted by the one above, and what is left is packed by
+runs and Huffman codes alone.
 
-On photographs this is smaller and three times faster than the usual search for repeated strings, and Pillow has no
-color at 16 bits.
+On photographs this is as small as what Pillow writes at its fastest and takes half as long, and Pillow has no color at
+16 bits.
 """
 
 import struct
@@ -20,7 +20,7 @@ _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES: Final = {3: 2, 4: 6}
 """PNG's number for RGB and RGBA."""
 
-_PAETH: Final = 4
+_UP: Final = 2
 _PERCEPTUAL: Final = b"\0"
 """Content of the sRGB chunk."""
 
@@ -41,7 +41,7 @@ def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     big_endian = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
     rows = big_endian.view(np.uint8).reshape(height, -1)
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    packed = packer.compress(_filtered(rows, channels * pixels.itemsize).tobytes()) + packer.flush()
+    packed = packer.compress(_filtered(rows).tobytes()) + packer.flush()
     parts = _chunk(b"IHDR", header), _chunk(b"sRGB", _PERCEPTUAL), _chunk(b"IDAT", packed), _ENDING
     return _SIGNATURE + b"".join(parts)
 
@@ -58,18 +58,10 @@ def png_is_whole(path: Path) -> bool:
         return stream.read() == _ENDING
 
 
-def _filtered(rows: NDArray[np.uint8], pixel_bytes: int) -> NDArray[np.uint8]:
-    """Bytes (H, 1 + B) after the Paeth filter of the PNG specification, section 9.4, each row led by its number."""
-    left, above, corner = (np.zeros_like(rows) for _ in range(3))
-    left[:, pixel_bytes:] = rows[:, :-pixel_bytes]
-    above[1:] = rows[:-1]
-    corner[1:, pixel_bytes:] = rows[:-1, :-pixel_bytes]
-    to_left = np.abs(above.astype(np.int16) - corner)
-    to_above = np.abs(left.astype(np.int16) - corner)
-    to_corner = np.abs(left.astype(np.int16) + above - 2 * corner.astype(np.int16))
-    diagonal = np.where(to_above <= to_corner, above, corner)
-    predicted = np.where((to_left <= to_above) & (to_left <= to_corner), left, diagonal)
+def _filtered(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bytes (H, 1 + B) after the Up filter of the PNG specification, section 9.2, each row led by its number."""
     filtered = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
-    filtered[:, 0] = _PAETH
-    np.subtract(rows, predicted, out=filtered[:, 1:])
+    filtered[:, 0] = _UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     return filtered

@@ -3,7 +3,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -26,8 +26,12 @@ from .sequence import FrameSet, Pixels, write_sequence
 
 __all__ = ["find_face", "output_size", "render_portrait"]
 
-_BATCH: Final = 8
-"""Frames that are rendered at once; a resumed run begins at one of its multiples, as sums may depend on it."""
+_CPU_BATCH: Final = 4
+_GPU_BATCH: Final = 32
+"""Frames that are rendered at once: few where their arrays should fit into a cache, many where all are done at once.
+
+A resumed run begins at one of its multiples, as sums may depend on it.
+"""
 
 _FORMATS: Final = {"png": (".png", np.uint8), "png16": (".png", np.uint16), "exr": (".exr", np.float16)}
 """Ending of the files and type of their numbers."""
@@ -47,6 +51,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     if suffix == ".exr":
         check_exr()
     device, timings = _device(order.device), {}
+    batch = _CPU_BATCH if device == "cpu" else _GPU_BATCH
     progress("picture", _SHARES["picture"][0])
     color, matte = read_picture(Path(order.image))
     picture, clip = on_white(color, matte), _motion(order)
@@ -73,19 +78,19 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     )
     timings["picture"] = time.perf_counter() - began
 
-    def render(first: int) -> Iterator[Pixels]:
+    def render(first: int) -> Generator[Pixels]:
         progress("face", _SHARES["face"][0])
         began = time.perf_counter()
         portrait = build_portrait(picture, landmarks, matte)
         timings["face"] = time.perf_counter() - began
-        return render_frames(portrait, clip, width, height, order.controls, device, _BATCH, first, order.alpha, dtype)
+        return render_frames(portrait, clip, width, height, order.controls, device, batch, first, order.alpha, dtype)
 
     def tell(done: float) -> None:
         low, high = _SHARES["frames"]
         progress("frames", low + done * (high - low))
 
     frame_bytes = width * height * (4 if order.alpha else 3) * np.dtype(dtype).itemsize
-    kept = write_sequence(frames, render, frame_bytes, _BATCH, order.overwrite, tell)
+    kept = write_sequence(frames, render, frame_bytes, batch, order.overwrite, tell)
     timings["frames"] = time.perf_counter() - began - sum(timings.values())
     notes += [f"{kept} of {len(clip)} frames were there already."] if kept else []
     notes += clip.settings.get("notes", ())

@@ -10,8 +10,9 @@ import json
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +76,7 @@ class FrameSet:
 
 def write_sequence(
     frames: FrameSet,
-    render: Callable[[int], Iterator[Pixels]],
+    render: Callable[[int], Generator[Pixels]],
     frame_bytes: int,
     batch: int = 1,
     overwrite: bool = False,
@@ -108,7 +109,7 @@ def write_sequence(
 
 def _write_missing(
     frames: FrameSet,
-    render: Callable[[int], Iterator[Pixels]],
+    render: Callable[[int], Generator[Pixels]],
     missing: list[int],
     first: int,
     progress: Callable[[float], None],
@@ -124,14 +125,14 @@ def _write_missing(
 
     pool = ThreadPoolExecutor(_THREADS)
     try:
-        pixels = render(first)
-        for index in range(first, missing[-1] + 1):
-            picture = next(pixels, None)
-            if picture is None:
-                raise PortraitError(f"Only {index} of {frames.count} frames were rendered.")
-            if index in wanted:
-                waiting.append(pool.submit(_write, frames, index, picture))
-                settle(_WAITING)
+        with closing(render(first)) as pixels:
+            for index in range(first, missing[-1] + 1):
+                picture = next(pixels, None)
+                if picture is None:
+                    raise PortraitError(f"Only {index} of {frames.count} frames were rendered.")
+                if index in wanted:
+                    waiting.append(pool.submit(_write, frames, index, picture))
+                    settle(_WAITING)
         settle(0)
     finally:
         pool.shutdown(cancel_futures=True)
