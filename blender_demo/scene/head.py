@@ -7,7 +7,7 @@ by the bones eye.L and eye.R, so the eyeLook keys move only the lids.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import bpy
@@ -59,6 +59,8 @@ LOOKS: Final = {
     "hair": Look((0.25, 0.15, 0.10), 0.42),
     "clothes": Look((0.20, 0.33, 0.38), 1.0),
 }
+_MATT: Final = 0.75
+"""Roughness of a texture that shows skin and hair, with highlights of its own."""
 KEYED_PARTS: Final = (
     "skin",
     "mouth",
@@ -97,6 +99,8 @@ def add_person(scene: bpy.types.Scene, person: PersonHead, name: str) -> HeadObj
     """Put the head of a person into a scene, upright at the 3D cursor, with its rig; the texture is in the file."""
     materials = {look: _material(look) for look in person.model.materials}
     materials["skin"] = _textured_skin(f"{name} skin", person.texture)
+    for look, color in person.colors.items():
+        materials[look] = _painted_material(f"{name} {look}", replace(LOOKS[look], color=tuple(map(float, color))))
     colors = {look: person.colors.get(look, LOOKS[look].color) for look in person.model.materials}
     parts = tuple(part for part in KEYED_PARTS if part != "brows")  # those are in the texture
     head = _add_figure(scene, name, person.model, parts, materials, colors)
@@ -227,19 +231,22 @@ def _add_keys(face: bpy.types.Object, model: HeadModel, chosen: NDArray[np.intp]
 # --- materials -------------------------------------------------------------------------------------------------------
 
 
-def _material(look: str) -> bpy.types.Material:
-    """The material of that look with the colors of the mesh; the one there is, or a new one."""
-    name = f"DEMO {look}"
-    if name in bpy.data.materials:
-        return bpy.data.materials[name]
-    material = _new_material(name, LOOKS[look])
+def _material(name: str) -> bpy.types.Material:
+    """The material of that name in LOOKS; the one there is, or a new one."""
+    title = f"DEMO {name}"
+    return bpy.data.materials[title] if title in bpy.data.materials else _painted_material(title, LOOKS[name])
+
+
+def _painted_material(name: str, look: Look) -> bpy.types.Material:
+    """A material with the colors of the mesh."""
+    material = _new_material(name, look)
     tree = material.node_tree
     shader = tree.nodes["Principled BSDF"]
     color = tree.nodes.new("ShaderNodeVertexColor")
     color.layer_name = COLOR
     tree.links.new(color.outputs["Color"], shader.inputs["Base Color"])
     tree.links.new(color.outputs["Color"], shader.inputs["Emission Color"])
-    shader.inputs["Emission Strength"].default_value = LOOKS[look].glow
+    shader.inputs["Emission Strength"].default_value = look.glow
     return material
 
 
@@ -265,7 +272,7 @@ def _textured_skin(name: str, texture: NDArray[np.uint8]) -> bpy.types.Material:
     image.pixels.foreach_set(opaque.ravel())
     image.update()
     image.pack()
-    material = _new_material(name, LOOKS["skin"])
+    material = _new_material(name, replace(LOOKS["skin"], roughness=_MATT))
     tree = material.node_tree
     picture = tree.nodes.new("ShaderNodeTexImage")
     picture.image = image
