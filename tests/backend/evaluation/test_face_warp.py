@@ -23,7 +23,7 @@ def test_landmarks_that_stay_leave_the_picture(picture: np.ndarray):
 
 
 def test_what_lies_between_landmarks_goes_with_them_and_the_border_stays(picture: np.ndarray):
-    moved = warped(picture, GRID, GRID + [3.0, 2.0])
+    moved = warped(picture, GRID, GRID + np.array([3.0, 2.0]))
     inside = np.abs(moved[22:46, 26:60] - picture[20:44, 23:57])
     assert inside.max() < 1e-6
     assert np.abs(moved[0] - picture[0]).max() < 0.05
