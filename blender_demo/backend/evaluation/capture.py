@@ -96,11 +96,11 @@ def followed_clip(track: Track, fit: HeadFit, fps: float) -> MotionClip:
     for rows, error in _ERRORS:
         weights[list(rows)] = 1 / (error * unit)
     prior = _prior()
-    face = np.tensordot(fit.expression, head.deltas[:, head.landmarks], axes=1) + _person(fit)[head.landmarks]
+    face = fit.vertices()[head.landmarks].astype(float)
     deltas, pivot = head.deltas[:, head.landmarks].astype(float), head.head_pivot.astype(float)
     shapes, turn, shift = np.zeros(len(ARKIT_NAMES)), Rotation.identity(), np.zeros(3)
     low, high = -fit.expression.clip(0) - _UNEVEN, 1 - fit.expression
-    start = fit.project(face.astype(np.float32)).astype(float) - track.points[0]
+    start = fit.project(fit.vertices()[head.landmarks]) - track.points[0]
     out = np.zeros((len(track), len(shapes) + 6))
     for frame, points in enumerate(track.points + start):
         for _ in range(_STEPS):
@@ -160,7 +160,7 @@ def _head_motion(matrices: Floats, fit: HeadFit) -> Floats:
 
     Its camera is nearer than that of the fit: depth changes in proportion to the distance.
     """
-    head, person = load_head(), _person(fit)
+    head, person = load_head(), fit.person().vertices
     corners = person[head.landmarks[_OUTER_CORNERS]]
     cm = float(np.linalg.norm(corners[1] - corners[0])) / _EYES_APART_CM
     origin = corners.mean(0) - _EYES_CM * cm
@@ -177,13 +177,8 @@ def _angles(turns: Floats) -> Floats:
     return Rotation.from_matrix(turns).as_euler("YXZ") * np.array([-1, 1, 1])
 
 
-def _person(fit: HeadFit) -> Floats:
-    """Vertices (V, 3) of the fitted head at rest."""
-    return load_head().displaced(np.zeros((1, len(ARKIT_NAMES)), np.float32), identity=fit.identity)[0]
-
-
 def _head_height(fit: HeadFit) -> float:
-    person, head = _person(fit), load_head()
+    person, head = fit.person().vertices, load_head()
     return float(person[head.vertices_of("skin"), 1].max() - person[head.landmarks[_CHIN], 1])
 
 
