@@ -43,10 +43,10 @@ _GAZE: Final = [CHANNEL_INDEX["gazeYaw"], CHANNEL_INDEX["gazePitch"]]
 _LOOKS: Final = [CHANNEL_INDEX[name] for name in ARKIT_NAMES if name.startswith("eyeLook")]
 _BLINKS: Final = [CHANNEL_INDEX[f"eyeBlink{side}"] for side in ("Left", "Right")]
 
-_ERRORS: Final = ((range(17), 0.05), (range(17, 27), 0.02), (range(27, 36), 0.012), (range(36, 48), 0.008),
-                  (range(48, 60), 0.010), (range(60, 68), 0.008))  # fmt: skip
-"""Expected errors of a landmark's motion, in distances of the eyes: jaw, brows, nose, lids, outer and inner lips."""
-_SPREAD: Final = 0.25
+_ERRORS: Final = ((range(17), 0.03), (range(17, 27), 0.015), (range(27, 36), 0.008), (range(36, 48), 0.012),
+                  (range(48, 68), 0.012))  # fmt: skip
+"""Expected errors of a landmark's motion, in distances of the eyes: jaw, brows, nose, lids, lips."""
+_SPREAD: Final = 0.18
 _RARE: Final = {
     **dict.fromkeys(("cheekPuff", "jawForward", "jawLeft", "jawRight"), 0.05),
     **dict.fromkeys(("noseSneerLeft", "noseSneerRight"), 0.1),
@@ -57,7 +57,7 @@ _UNEVEN: Final = 0.1
 """The same of the difference between left and right."""
 _STEPS: Final = 4
 """Of Gauss and Newton, from the solution of the frame before."""
-_SMOOTH_FRAMES: Final = {"face": 0.7, "head": 1.0}
+_SMOOTH_FRAMES: Final = {"face": 0.7, "head": 1.5}
 """Standard deviations of the Gaussians that take the landmarks' jitter away."""
 
 

@@ -35,7 +35,7 @@ __all__ = ["render_frames"]
 _COLORS: Final = {
     "mouth": (0.62, 0.30, 0.28),
     "gums": (0.70, 0.36, 0.35),
-    "teeth": (0.90, 0.87, 0.80),
+    "teeth": (0.80, 0.77, 0.69),
     "tongue": (0.80, 0.46, 0.45),
     "pupil": (0.03, 0.03, 0.03),
 }
@@ -46,7 +46,7 @@ _BEHIND_SKIN_M: Final = 0.0015
 _LIT_DEPTH_M: Final = 0.032
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
 _DARKEST: Final = 0.12
-_FLESH: Final = np.array([0.85, 1.1, 1.2], np.float32)
+_FLESH: Final = np.array([0.75, 1.3, 1.05], np.float32)
 """Powers of what is left of red, green and blue in the dark: light that lips and cheeks have scattered is red."""
 _LID_SHADOW: Final = 0.35
 """How much darker the upper lid makes the white of the eye below it."""
@@ -60,9 +60,9 @@ _TEETH_SHARE: Final = 0.6
 """Where this share of what the picture shows behind the lips is so bright, over the skin, it is teeth and goes on being
 seen when the lips move; else it is dark, or the lips themselves."""
 _LITTLE_AREA: Final = 0.05
-_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING = range(5)
+_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING, _LID_RIM = range(6)
 _KINDS: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
-                   ("mouth", "lidRims"))  # fmt: skip
+                   ("mouth",), ("lidRims",))  # fmt: skip
 """Parts behind the skin, by kind: one kind does not show the colors of another in the picture."""
 _SIDE_RAD: Final = (1.05, 0.65)
 """Angle from straight ahead, seen from above, at which the drawn face ends, and from which it is whole."""
@@ -76,7 +76,7 @@ _EDGE_ON: Final = (0.02, 0.20)
 """Cosine to the line of sight from which the picture shows a point of the skin, and fully."""
 _BORDER_ON: Final = (0.25, 0.55)
 """The same for the border of the drawn face, which has to lie where the picture shows skin well."""
-_LIDS_SHUT: Final = (0.85, 0.45)
+_LIDS_SHUT: Final = (0.75, 0.35)
 """Opening of the lids, over that in the picture, from which lids lose the lashes of the picture, and fully."""
 _LIDS_MEET: Final = (0.30, 0.05)
 """Opening of the lids, over that in the picture, from which they show as shut, and fully."""
@@ -182,6 +182,8 @@ class _Painter:
         facing, visible = self._facing(shaped[0], at, every)
         inside = torch.as_tensor(opacity >= 1, device=self.device)
         opacity = torch.as_tensor(opacity, device=self.device) * torch.where(inside, 1.0, _ramp(*_BORDER_ON, facing))
+        rims = _rims()
+        facing[torch.as_tensor(rims, device=self.device)] = 1  # thin folds, which the picture shows as they are
         seen = _ramp(*_EDGE_ON, facing) * visible
         pictured = _at(self.color, _on_fine(at[0, :, :2]))
         self.lids = lid_skin(fit, self.posed, pictured, seen, every, 1 / self.px_per_m)
@@ -198,9 +200,6 @@ class _Painter:
             kinds[[head.parts.index(part) for part in parts]] = number
         self.kind = torch.as_tensor(kinds[head.part[head.quads[order, 0]]], device=self.device)
         surface = head.material[order].astype(np.int64) * len(_KINDS) + self.kind.cpu().numpy()
-        rims = np.intersect1d(head.faces_of("mouth"), head.faces_of("skin"))  # of lips and lids
-        for _ in range(2):  # and the edges next to them, that fold
-            rims = np.union1d(rims, head.quads[np.isin(head.quads, rims).any(1)])
         surface[np.isin(head.quads[order], rims).any(1)] = RIM
         self.surface = torch.as_tensor(surface, device=self.device)
         deeper = np.unique(head.quads[~skin & (head.material != head.materials.index("mouth"))])
@@ -211,7 +210,7 @@ class _Painter:
         self.rest = torch.as_tensor(rest.gaze, device=self.device)
         self.shown_at_rest = F.max_pool2d(shown, 5, stride=1, padding=2)
         narrow = F.avg_pool2d(1 - F.max_pool2d(1 - shown, 3, stride=1, padding=1), 3, stride=1, padding=1)
-        narrow[:, [_LOWER_TEETH, _TONGUE, _LINING]] = 0
+        narrow[:, [_LOWER_TEETH, _TONGUE, _LINING, _LID_RIM]] = 0
         self.shown = narrow
         self.inner = torch.as_tensor(self._inner_colors(portrait, order, faces.cpu().numpy()), device=self.device)
 
@@ -371,11 +370,22 @@ class _Painter:
         gaze = (self._tensor(part.gaze) - self.rest).abs().amax((1, 2))
         lips, turn = self._tensor(part.lips).abs(), self._tensor(part.angles).norm(dim=1)
         mouth = torch.maximum(_ramp(*_LIPS_MOVED, lips), _ramp(*_HEAD_MOVED, turn))
-        eyes = _ramp(*_EYES_MOVED, gaze)
-        return torch.stack([eyes if kind == _EYE else mouth for kind in range(len(_KINDS))], dim=1)
+        by_kind = [mouth] * len(_KINDS)
+        by_kind[_EYE] = _ramp(*_EYES_MOVED, gaze)
+        by_kind[_LID_RIM] = _ramp(*_LIDS_SHUT, self._tensor(part.lids)).amax(1)
+        return torch.stack(by_kind, dim=1)
 
     def _tensor(self, values: NDArray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+
+def _rims() -> NDArray[np.integer]:
+    """Vertices of the rims of lips and lids, and of the edges next to them, that fold."""
+    head = load_head()
+    rims = np.intersect1d(head.faces_of("mouth"), head.faces_of("skin"))
+    for _ in range(2):
+        rims = np.union1d(rims, head.quads[np.isin(head.quads, rims).any(1)])
+    return rims
 
 
 def _white(portrait: Portrait) -> NDArray[np.float32]:
