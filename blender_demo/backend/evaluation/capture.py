@@ -91,7 +91,7 @@ def followed_clip(track: Track, fit: HeadFit, fps: float) -> MotionClip:
 
     The most probable shapes and pose, frame by frame: Gauss-Newton on the landmarks' motion and on priors of shapes.
     """
-    head, unit = load_head(), track[0].eye_distance
+    head, unit = fit.person, track[0].eye_distance
     weights = np.zeros(68)
     for rows, error in _ERRORS:
         weights[list(rows)] = 1 / (error * unit)
@@ -160,8 +160,8 @@ def _head_motion(matrices: Floats, fit: HeadFit) -> Floats:
 
     Its camera is nearer than that of the fit: depth changes in proportion to the distance.
     """
-    head, person = load_head(), fit.person().vertices
-    corners = person[head.landmarks[_OUTER_CORNERS]]
+    head = fit.person
+    corners = head.vertices[head.landmarks[_OUTER_CORNERS]]
     cm = float(np.linalg.norm(corners[1] - corners[0])) / _EYES_APART_CM
     origin = corners.mean(0) - _EYES_CM * cm
     first = matrices[0, :3, :3]
@@ -178,8 +178,8 @@ def _angles(turns: Floats) -> Floats:
 
 
 def _head_height(fit: HeadFit) -> float:
-    person, head = fit.person().vertices, load_head()
-    return float(person[head.vertices_of("skin"), 1].max() - person[head.landmarks[_CHIN], 1])
+    head = fit.person
+    return float(head.vertices[head.vertices_of("skin"), 1].max() - head.vertices[head.landmarks[_CHIN], 1])
 
 
 def _earlier(tracks: Floats, frames: float) -> Floats:
