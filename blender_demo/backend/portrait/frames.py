@@ -46,6 +46,8 @@ _BEHIND_SKIN_M: Final = 0.0015
 _LIT_DEPTH_M: Final = 0.032
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
 _DARKEST: Final = 0.12
+_GRAY: Final = 0.12
+"""Difference between the channels of skin, over the largest, below which a picture has lost color."""
 _FLESH: Final = np.array([0.75, 1.3, 1.05], np.float32)
 """Powers of what is left of red, green and blue in the dark: light that lips and cheeks have scattered is red."""
 _LID_SHADOW: Final = 0.35
@@ -149,7 +151,6 @@ class _Painter:
         self.px_per_m = float(self.posed.focal.mean()) / float(portrait.fit.translation[2])
         self.enlarged = width / portrait.picture.shape[1]
         self.in_mouth = torch.tensor([_UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING], device=device)
-        self.flesh = torch.as_tensor(_FLESH, device=device)
         self.carry = Carry(portrait.fit, self.posed, cutout, person[:, 3:])
         self.body = person * self.carry.stays
         self.color = _fine(color)
@@ -244,7 +245,9 @@ class _Painter:
         """sRGB colors (F, 3, 3) at corners of what is behind the skin, in the picture's light and darker with depth."""
         head = load_head()
         white = _white(portrait)
-        colors = {name: color * white for name, color in _COLORS.items()}
+        skin = np.median(portrait.texture[portrait.skin_mask > 0.9], axis=0)
+        colorful = min(float(np.ptp(skin) / skin.max().clip(1e-3)) / _GRAY, 1.0)
+        colors = {name: _grayed(color, colorful) * white for name, color in _COLORS.items()}
         colors |= {"iris": portrait.iris_color, "sclera": np.asarray(portrait.sclera_color, np.float32)}
         if (teeth := self._pictured_teeth(portrait)) is None:
             self.shown[:, _UPPER_TEETH] = 0
@@ -262,7 +265,7 @@ class _Painter:
         rims = head.part == head.parts.index("lidRims")
         in_mouth = np.isin(head.material[order], [head.materials.index(name) for name in deep])
         light = np.where(in_mouth[:, None], lit[faces], ball[faces])
-        shown = shown * light[..., None] ** _FLESH
+        shown = shown * light[..., None] ** _grayed(_FLESH, colorful)
         shown[rims[head.quads[order]].any(1)] = self.lids.rim_color.cpu().numpy()
         return shown.astype(np.float32)
 
@@ -338,7 +341,7 @@ class _Painter:
         mouth = torch.nonzero(kind.unsqueeze(1).eq(self.in_mouth).any(1))[:, 0]
         opening, *pixels = find_opening(raster, inner[mouth], self.px_per_m)
         if opening:
-            own[mouth] *= opening.light(*pixels)[:, None] ** self.flesh
+            own[mouth] *= opening.light(*pixels)[:, None]
         same, other = (
             _at(mask, places[inner]).gather(1, kind[:, None])[:, 0] for mask in (self.shown_at_rest, self.shown)
         )
@@ -354,6 +357,7 @@ class _Painter:
         opening = self._tensor(part.lids)
         moved, shut = (_ramp(*reach, opening)[:, self.is_right] for reach in (_LIDS_SHUT, _LIDS_MEET))
         stretched = self.lids.folded * _ramp(*_UNFOLDED, self._lid_areas(at) / self.lid_areas)
+        moved = torch.where(self.lids.height < 0, shut, moved)  # lower lids hardly move before
         return torch.stack([torch.maximum(stretched, self.lids.lashes * moved), self.lids.within * moved, shut], dim=-1)
 
     def _lid_areas(self, at: Tensor) -> Tensor:
@@ -386,6 +390,12 @@ def _rims() -> NDArray[np.integer]:
     for _ in range(2):
         rims = np.union1d(rims, head.quads[np.isin(head.quads, rims).any(1)])
     return rims
+
+
+def _grayed(color: tuple[float, ...] | NDArray[np.float32], colorful: float) -> NDArray[np.float32]:
+    """A color (3,), or a gray as bright the less colorful it is to be, 0..1."""
+    values = np.asarray(color, np.float32)
+    return values.mean() + colorful * (values - values.mean())
 
 
 def _white(portrait: Portrait) -> NDArray[np.float32]:

@@ -32,8 +32,10 @@ _NEAR: Final = (0.032, 0.024)
 """Distance from the lids' line up to which skin that the picture hides is taken from around the eye, and fully."""
 _FOLDED: Final = (0.014, 0.008)
 """The same for skin that is folded over open eyes."""
-_LASHES: Final = (0.0045, 0.0025)
+_LASHES: Final = (0.0080, 0.0040)
 """The same for lashes of the picture, which lie on the skin next to the line and have to go when the lids shut."""
+_BARE: Final = 0.006
+"""Distance from the lids' line from which skin may be bare."""
 _BROW: Final = 0.008
 """Distance from the middle of a brow up to which there is no bare skin."""
 _MOVES: Final = 0.0015
@@ -50,6 +52,10 @@ _LOWER_LINE: Final = 1.6
 _LINE_DARK, _LOWER_DARK, _SHADOW_DARK, _FOLD_DARK = 0.85, 0.55, 0.16, 0.12
 _SHADOW: Final = 0.0028
 """Height of the darker skin over the lashes."""
+_LIT: Final = 0.84
+"""Lids are no darker than this, over the skin below the eye: what seems bare above it may be lashes and shadow."""
+_BELOW: Final = 0.008
+"""How far below the middle of an eye that skin lies."""
 _LASHES_DARK: Final = 0.5
 """Lashes are no brighter than this, over the skin of the lids."""
 _RIM_DARK: Final = 0.6
@@ -117,9 +123,17 @@ def lid_skin(fit: HeadFit, posed: PosedHead, pictured: Tensor, seen: Tensor, ski
         return torch.as_tensor(values.astype(np.float32), device=device)
 
     near, folded, lashes = (tensor(smoothstep(*reach, away)) for reach in (_NEAR, _FOLDED, _LASHES))
-    lash_color = _darkest(pictured[torch.as_tensor(np.abs(away) < _LASHES[1] / 2, device=device) & (seen > 0.5)])
-    trusted = torch.as_tensor(bare, device=device) & (lashes == 0) & (seen > 0.9)
+    lash_color = _darkest(pictured[torch.as_tensor(np.abs(away) < _LINE, device=device) & (seen > 0.5)])
+    trusted = torch.as_tensor(bare & (away > _BARE), device=device) & (seen > 0.9)
     color = torch.stack([_spread(pictured, trusted, near, skin, share) for share in _DARKEST]).mean(0)
+    for side in (1, -1):
+        here = torch.as_tensor(is_skin & (side * rest[:, 0] > 0), device=device) & (near > 0)
+        height_of_eye = float(rest[landmarks[_EYES[0] if side > 0 else _EYES[1]], 1].mean())
+        below = here & trusted & torch.as_tensor(rest[:, 1] < height_of_eye - _BELOW, device=device)
+        if bool(below.any()):
+            least = _LIT * pictured[below].mean(1).median()
+            color[here] *= (least / color[here].mean(1, keepdim=True).clamp(min=1e-3)).clamp(min=1)
+    color.clamp_(max=1)
     lid_color = color[lashes == 1].mean(0)
     lash_color = torch.minimum(lash_color, _LASHES_DARK * lid_color)
     rim_color = torch.lerp(lid_color, lash_color, _RIM_DARK)

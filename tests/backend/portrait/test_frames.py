@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Frames of a person that is the head model itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,16 @@ def test_shut_lids_show_skin_and_an_open_jaw_shows_the_mouth(portrait: Portrait)
     assert blink[y - 1, x, 0] > blink[y - 1, x, 2] + 0.1
     mouth = box(portrait, INNER_LIPS, margin=3)
     assert rest[mouth].min() > jaw[mouth].min() + 0.1
+
+
+def test_a_gray_picture_stays_gray_with_the_mouth_open(portrait: Portrait):
+    def gray(values: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(values[..., :3].mean(-1, keepdims=True), (*values.shape[:-1], 3)).astype(np.float32)
+
+    names = ("texture", "plate", "picture", "iris_color", "sclera_color", "light")
+    drained = replace(portrait, **{name: gray(getattr(portrait, name)) for name in names})
+    for frame in frames(drained, {"jawOpen": 0.6}, both("eyeBlink", 1.0)):
+        assert np.ptp(frame, axis=-1).max() < 0.02
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
