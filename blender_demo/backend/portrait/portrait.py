@@ -5,7 +5,7 @@ Pictures are float32 (H, W, C) in 0..1, sRGB-encoded, row 0 at the top.
 """
 
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +56,7 @@ class Portrait:
     def save(self, path: Path) -> None:
         """Writes one .npz, whole or not at all; pictures in 16 bits. Raises ClipError where it cannot be written."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "fit"}
-        arrays |= {name: np.round(arrays[name] * 65535).astype(np.uint16) for name in _PICTURES}
+        arrays |= {name: _in_16_bits(arrays[name]) for name in _PICTURES}
         fitted = {_FIT + field.name: getattr(self.fit, field.name) for field in fields(HeadFit)}
         with written_whole(Path(path), "portrait") as temporary, temporary.open("wb") as stream:
             np.savez(stream, version=PORTRAIT_VERSION, **arrays, **fitted)
@@ -72,7 +72,7 @@ class Portrait:
                 arrays = {name: stored[name] for name in stored.files}
             version = int(arrays.pop("version"))
             if version <= PORTRAIT_VERSION:
-                arrays |= {name: (arrays[name] / 65535).astype(np.float32) for name in _PICTURES}
+                arrays |= {name: _from_16_bits(arrays[name]) for name in _PICTURES}
                 fitted = {name: arrays.pop(name) for name in tuple(arrays) if name.startswith(_FIT)}
                 plain = {name.removeprefix(_FIT): v if v.ndim else v.item() for name, v in fitted.items()}
                 return cls(fit=HeadFit(**plain), **arrays)
@@ -106,7 +106,7 @@ def build_portrait(picture: NDArray, landmarks: Landmarks, matte: NDArray | None
     laid = lay_on_head(color, fit, landmarks, person.alpha)
     light = estimate_light(laid)
     iris_color, sclera_color = eye_colors(color, fit, landmarks, light)
-    return Portrait(
+    portrait = Portrait(
         fit=fit,
         texture=laid.color,
         skin_mask=laid.seen,
@@ -118,6 +118,8 @@ def build_portrait(picture: NDArray, landmarks: Landmarks, matte: NDArray | None
         picture=color,
         person=alone,
     )
+    # as it is in a file, so that it does not matter whether it comes from one
+    return replace(portrait, **{name: _from_16_bits(_in_16_bits(getattr(portrait, name))) for name in _PICTURES})
 
 
 def fit_face(picture: NDArray, landmarks: Landmarks) -> FittedFace:
@@ -134,6 +136,14 @@ def fit_face(picture: NDArray, landmarks: Landmarks) -> FittedFace:
         )
     fit = fit_head(landmarks, color.shape[1], color.shape[0])
     return FittedFace(color, completed(landmarks, fit), fit)
+
+
+def _in_16_bits(picture: Floats) -> NDArray[np.uint16]:
+    return np.round(picture * 65535).astype(np.uint16)
+
+
+def _from_16_bits(picture: NDArray[np.uint16]) -> Floats:
+    return (picture / 65535).astype(np.float32)
 
 
 def misfit(fit: HeadFit) -> list[str]:

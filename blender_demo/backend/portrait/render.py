@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from ..motion.resample import resample
 from ..settings import AUTO
 from .exr import check_exr
 from .frames import render_frames
+from .kept import KeptPortrait
 from .landmarks import Landmarks, find_landmarks
 from .order import PortraitOrder, PortraitResult
 from .picture import on_white, read_picture
@@ -55,16 +57,23 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     progress("picture", _SHARES["picture"][0])
     color, matte = read_picture(Path(order.image))
     picture, clip = on_white(color, matte), _motion(order)
-    landmarks, notes = find_face(order.image, order.landmarks, picture)
+    image, points, renderer = _hash_of(order.image), _hash_of(order.landmarks), _renderer()
+    kept_portrait = KeptPortrait(Path(order.folder), order.name, _hash(f"{image} {points} {renderer}".encode()))
+    portrait = kept_portrait.load()
+    if portrait is None:
+        landmarks, notes = find_face(order.image, order.landmarks, picture)
+        make_portrait = partial(build_portrait, picture, landmarks, matte)
+    else:
+        notes, make_portrait = misfit(portrait.fit), lambda: portrait
     width, height = output_size(picture, order.size)
     frames = FrameSet(
         Path(order.folder),
         order.name,
         len(clip),
         {
-            "picture": _hash(Path(order.image).read_bytes()),
+            "picture": image,
             "motion": _hash(clip.channels.tobytes()),
-            "landmarks": _hash(_points(landmarks).tobytes() + bytes([landmarks.by_hand])),
+            "landmarks": points,
             "size": [width, height],
             "rate": order.fps,
             "format": order.file_format,
@@ -72,7 +81,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
             "controls": order.controls.to_json(),
             "refine": order.refine,
             "device": device,
-            "renderer": _renderer(),
+            "renderer": renderer,
         },
         suffix,
     )
@@ -81,9 +90,11 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     def render(first: int) -> Generator[Pixels]:
         progress("face", _SHARES["face"][0])
         began = time.perf_counter()
-        portrait = build_portrait(picture, landmarks, matte)
+        face = make_portrait()
+        if portrait is None:
+            kept_portrait.save(face)
         timings["face"] = time.perf_counter() - began
-        return render_frames(portrait, clip, width, height, order.controls, device, batch, first, order.alpha, dtype)
+        return render_frames(face, clip, width, height, order.controls, device, batch, first, order.alpha, dtype)
 
     def tell(done: float) -> None:
         low, high = _SHARES["frames"]
@@ -130,9 +141,11 @@ def output_size(picture: NDArray[np.float32], size: int) -> tuple[int, int]:
     return width, height
 
 
-def _points(landmarks: Landmarks) -> NDArray[np.float64]:
-    iris = np.zeros(0) if landmarks.iris is None else landmarks.iris.ravel()
-    return np.concatenate([landmarks.points.ravel(), iris]).astype(np.float64)
+def _hash_of(path: str) -> str:
+    """The hash of a file; empty for no path."""
+    if not path:
+        return ""
+    return _hash(Path(path).read_bytes()) if Path(path).is_file() else "missing"
 
 
 def _hash(data: bytes) -> str:

@@ -41,7 +41,7 @@ def test_a_portrait_comes_back_from_its_file(portrait: Portrait, tmp_path: Path)
         if field.name != "fit":
             before, after = getattr(portrait, field.name), getattr(again, field.name)
             assert after.dtype == before.dtype, field.name
-            assert np.allclose(after, before, atol=1e-5), field.name
+            assert np.array_equal(after, before), field.name
     for field in fields(HeadFit):
         assert np.array_equal(getattr(again.fit, field.name), getattr(portrait.fit, field.name)), field.name
         assert type(getattr(again.fit, field.name)) is type(getattr(portrait.fit, field.name)), field.name

@@ -13,6 +13,7 @@ from blender_demo.backend.errors import ClipError, JobCancelled, PortraitError
 from blender_demo.backend.head.head_model import load_head
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
+from blender_demo.backend.portrait import render
 from blender_demo.backend.portrait.controls import PortraitControls
 from blender_demo.backend.portrait.landmarks import Landmarks
 from blender_demo.backend.portrait.order import FILE_FORMATS, PortraitOrder
@@ -72,6 +73,34 @@ def test_a_cancelled_portrait_is_gone_on_with_to_the_same_bytes(order, tmp_path)
     assert render_portrait(in_folder(order, broken), silent).kept >= 8
     render_portrait(in_folder(order, whole), silent)
     assert contents(broken) == contents(whole)
+
+
+def test_the_next_take_of_a_picture_begins_with_its_portrait(order, tmp_path, monkeypatch):
+    render_portrait(in_folder(order, tmp_path), silent)
+    (kept,) = tmp_path.glob("*.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr(render, "build_portrait", lambda *_: pytest.fail("it is made again"))
+        patch.setattr(render, "find_face", lambda *_: pytest.fail("the face is looked for again"))
+        render_portrait(in_folder(order, tmp_path, speed=1.2, overwrite=True), silent)
+    again = contents(tmp_path)
+    kept.write_bytes(kept.read_bytes()[:1000])
+    (tmp_path / "portrait_0004.png").unlink()
+    render_portrait(in_folder(order, tmp_path, speed=1.2), silent)
+    assert contents(tmp_path) == again
+
+
+def test_the_portrait_of_other_points_takes_the_place_of_the_first(order, tmp_path):
+    render_portrait(in_folder(order, tmp_path), silent)
+    (kept,) = tmp_path.glob("*.npz")
+    landmarks = Landmarks.load(Path(order.landmarks))
+    Landmarks(landmarks.points + 2, None).save(tmp_path / "moved.json")
+    moved = in_folder(order, tmp_path, landmarks=str(tmp_path / "moved.json"), overwrite=True)
+    render_portrait(moved, silent)
+    (other,) = tmp_path.glob("*.npz")
+    assert other != kept
+    (tmp_path / "moved.json").unlink()
+    with pytest.raises(PortraitError, match=r"moved\.json"):
+        render_portrait(moved, silent)
 
 
 def test_with_alpha_the_person_is_opaque_and_the_corner_is_not(order, tmp_path):
