@@ -12,7 +12,7 @@ from .modal_job import JobOperator
 from .session import SESSION
 
 if TYPE_CHECKING:
-    from .portrait_making import HeadMaking, PortraitMaking
+    from .portrait_making import HeadMaking, PortraitMaking, PreviewMaking
 
 __all__ = ["CLASSES"]
 
@@ -42,6 +42,37 @@ class DEMO_OT_render_portrait(JobOperator, bpy.types.Operator):
 
     def tell(self, shown: str) -> None:
         """Say what shows it."""
+        self.report({"INFO"}, shown)
+
+
+class DEMO_OT_preview_portrait(JobOperator, bpy.types.Operator):
+    """Render the present frame of the portrait alone, and show it in the Image Editors"""
+
+    bl_idname = "demo.preview_portrait"
+    bl_label = "Preview Frame"
+    bl_options = {"UNDO"}
+
+    doing = "Rendering a frame"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        settings = settings_of(context.scene)
+        reason = SESSION.busy_with or ("" if settings.portrait.image else "Choose a picture first")
+        if not reason and (settings.portrait.motion == "VOICE" or not settings.clip_path):
+            reason = "Generate a take, or choose a motion clip"
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def start(self, context: bpy.types.Context) -> "PreviewMaking":
+        """A frame in the making. Raises DemoError before any work is done."""
+        from .portrait_making import start_preview
+
+        return start_preview(context)
+
+    def tell(self, shown: str) -> None:
+        """Say where it is seen."""
         self.report({"INFO"}, shown)
 
 
@@ -137,4 +168,10 @@ def _missing(context: bpy.types.Context) -> str:
     return ""
 
 
-CLASSES: Final = (DEMO_OT_render_portrait, DEMO_OT_add_portrait_head, DEMO_OT_blink_now, DEMO_OT_remove_blink)
+CLASSES: Final = (
+    DEMO_OT_render_portrait,
+    DEMO_OT_preview_portrait,
+    DEMO_OT_add_portrait_head,
+    DEMO_OT_blink_now,
+    DEMO_OT_remove_blink,
+)

@@ -2,7 +2,7 @@
 """What the portrait operator does: from the panel's settings to an order, and from the frames to what shows them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +24,20 @@ from ..scene.strips import Heard
 from .session import SESSION
 from .take import chosen_recording, free_path, project_folder
 
-__all__ = ["HeadMaking", "PortraitMaking", "blink_now", "picture_file", "start_head", "start_portrait"]
+__all__ = [
+    "HeadMaking",
+    "PortraitMaking",
+    "PreviewMaking",
+    "blink_now",
+    "picture_file",
+    "start_head",
+    "start_portrait",
+    "start_preview",
+]
 
 _FOLDER: Final = "demo_portraits"
+_PREVIEW: Final = "demo_preview"
+"""What the image of a preview remembers its file by."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,47 @@ def start_portrait(context: bpy.types.Context) -> PortraitMaking:
         movie=None if portrait.movie == "NONE" else folder / f"{name}.{portrait.movie.lower()}",
         voice=heard,
     )
+
+
+@dataclass(frozen=True)
+class PreviewMaking:
+    """One frame of a portrait in the making, to look at. name: of the image that shows it."""
+
+    job: PortraitJob
+    name: str
+
+    def apply(self) -> str:
+        """Show the frame in every Image Editor; how it is shown, as a sentence. Raises DemoError."""
+        if self.job.result is None:
+            raise self.job.error or WorkerError("The frame ended without a result.")
+        path = self.job.result.held
+        image = next((image for image in bpy.data.images if image.get(_PREVIEW) == path), None)
+        if image is None:
+            image = bpy.data.images.load(path)
+            image.name, image[_PREVIEW] = self.name, path
+        image.reload()
+        areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+        editors = [area for area in areas if area.type == "IMAGE_EDITOR"]
+        for editor in editors:
+            editor.spaces.active.image = image
+            editor.tag_redraw()
+        return f"The image '{image.name}' shows this frame." + ("" if editors else " Open an Image Editor to see it.")
+
+
+def start_preview(context: bpy.types.Context) -> PreviewMaking:
+    """Check everything and make the job for the present frame. Raises DemoError before any work is done."""
+    making, frame = start_portrait(context), context.scene.frame_current
+    order = making.job.order
+    if frame < making.start_frame:
+        raise PortraitError(f"The take begins at frame {making.start_frame}. Go to a frame of it first.")
+    order = replace(
+        order,
+        folder=str(Path(order.folder) / "preview"),
+        file_format="png",
+        overwrite=True,
+        still=frame - making.start_frame,
+    )
+    return PreviewMaking(PortraitJob(making.job.worker, order), f"{order.name} preview")
 
 
 @dataclass(frozen=True)

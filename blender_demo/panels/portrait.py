@@ -39,6 +39,8 @@ class DEMO_PT_portrait(DemoPanel, bpy.types.Panel):
         fields.prop(portrait, "overwrite")
         fields.prop(portrait, "movie")
         job_button(layout, "demo.render_portrait", "The portrait", "RENDER_ANIMATION")
+        layout.operator("demo.preview_portrait", icon="IMAGE_DATA")
+        layout.separator()
         job_button(layout, "demo.add_portrait_head", "The head", "USER")
 
 
@@ -83,8 +85,8 @@ class DEMO_PT_portrait_performance(DemoPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         portrait = settings_of(context.scene).portrait
-        gains = layout.column(heading="Gain", align=True)
-        gains.prop(portrait, "lip")
+        gains = layout.column(align=True)
+        gains.prop(portrait, "lip", text="Gain Lips")
         gains.prop(portrait, "pose")
         gains.prop(portrait, "eyes")
         gains.prop(portrait, "expression")

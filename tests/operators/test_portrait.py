@@ -172,6 +172,24 @@ def test_a_failure_leaves_the_scene_alone(portrait: Any, tmp_path: Path, picture
     assert not SESSION.busy
 
 
+def test_a_frame_is_looked_at_before_all_are_rendered(portrait: Any, tmp_path: Path) -> None:
+    scene: Any = bpy.context.scene
+    scene.demo.clip_start_frame = 5.0
+    scene.frame_set(3)
+    with pytest.raises(RuntimeError, match="begins at frame 5"):
+        bpy.ops.demo.preview_portrait()
+    scene.frame_set(9)
+    for lip in (1.0, 2.0):
+        portrait.lip = lip
+        assert bpy.ops.demo.preview_portrait() == {"FINISHED"}
+    assert [image.name for image in bpy.data.images] == ["anna_b preview"]
+    assert tuple(bpy.data.images[0].size) == (64, 64)
+    assert not [obj for obj in scene.objects if obj.type == "MESH"]
+    portrait.motion = "VOICE"
+    with pytest.raises(RuntimeError, match="Generate a take"):
+        bpy.ops.demo.preview_portrait()
+
+
 def test_the_person_becomes_a_head_at_the_cursor_that_takes_are_baked_onto(portrait: Any) -> None:
     scene: Any = bpy.context.scene
     scene.cursor.location = (1.0, 2.0, 3.0)

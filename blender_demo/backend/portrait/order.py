@@ -31,6 +31,7 @@ class PortraitOrder:
     alpha: what moves with the head alone, fading out over the shoulders; otherwise before the picture's own background.
     overwrite: frames of another portrait in the folder give way.
     controls: how the motion is directed. refine: a neural network repairs mouth, lids and seams.
+    still: index of the one frame to render, to look at; None for all of them.
     speed: how much faster than recorded the motion plays. later_s: seconds by which it comes after the first frame.
     device: "auto", "cuda", "mps" or "cpu".
     """
@@ -47,6 +48,7 @@ class PortraitOrder:
     overwrite: bool = False
     controls: PortraitControls = NEUTRAL
     refine: bool = True
+    still: int | None = None
     speed: float = 1.0
     later_s: float = 0.0
     device: str = AUTO

@@ -69,7 +69,7 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     frames = FrameSet(
         Path(order.folder),
         order.name,
-        len(clip),
+        len(clip) if order.still is None else 1,
         {
             "picture": image,
             "motion": _hash(clip.channels.tobytes()),
@@ -80,12 +80,14 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
             "alpha": order.alpha,
             "controls": order.controls.to_json(),
             "refine": order.refine,
+            "still": order.still,
             "device": device,
             "renderer": renderer,
         },
         suffix,
     )
     timings["picture"] = time.perf_counter() - began
+    batch = batch if order.still is None else 1
 
     def render(first: int) -> Generator[Pixels]:
         progress("face", _SHARES["face"][0])
@@ -94,6 +96,8 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
         if portrait is None:
             kept_portrait.save(face)
         timings["face"] = time.perf_counter() - began
+        if order.still is not None:
+            first = min(max(order.still, 0), len(clip) - 1)
         return render_frames(face, clip, width, height, order.controls, device, batch, first, order.alpha, dtype)
 
     def tell(done: float) -> None:
@@ -103,9 +107,9 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     frame_bytes = width * height * (4 if order.alpha else 3) * np.dtype(dtype).itemsize
     kept = write_sequence(frames, render, frame_bytes, batch, order.overwrite, tell)
     timings["frames"] = time.perf_counter() - began - sum(timings.values())
-    notes += [f"{kept} of {len(clip)} frames were there already."] if kept else []
+    notes += [f"{kept} of {frames.count} frames were there already."] if kept else []
     notes += clip.settings.get("notes", ())
-    return PortraitResult(str(frames.path(0)), len(clip), kept, width, height, order.fps, device, timings, notes)
+    return PortraitResult(str(frames.path(0)), frames.count, kept, width, height, order.fps, device, timings, notes)
 
 
 def find_face(image: str, points: str, picture: NDArray[np.float32]) -> tuple[Landmarks, list[str]]:

@@ -20,9 +20,9 @@ from .fill import diffuse, smoothstep
 from .fit import HeadFit
 from .light import estimate_light, eye_colors, from_srgb, to_srgb
 from .person_head import PersonHead
-from .picture import read_on_white
+from .picture import on_white, read_picture
 from .plate import find_person
-from .portrait import FittedFace, fit_face
+from .portrait import FittedFace, fit_face, whole_picture
 from .render import find_face
 from .texture import FaceTexture, lay_on_head, sampled, skin_texels
 
@@ -81,15 +81,19 @@ def make_head(image: str, points: str, progress: Callable[[str, float], None]) -
     image, points: paths, as of `find_face`. progress: as of `render_portrait`. Raises DemoError.
     """
     progress("picture", 0.0)
-    picture = read_on_white(Path(image))
+    color, matte = read_picture(Path(image))
+    picture = on_white(color, matte)
     landmarks, notes = find_face(image, points, picture)
     progress("face", 0.2)
-    return sculpt_head(fit_face(picture, landmarks)), notes
+    return sculpt_head(fit_face(picture, landmarks), matte), notes
 
 
-def sculpt_head(face: FittedFace) -> PersonHead:
-    """The head of a face: the picture's identity and hair without its expression, pose and light."""
-    seen = find_person(face.color, face.fit)
+def sculpt_head(face: FittedFace, matte: Floats | None = None) -> PersonHead:
+    """The head of a face: the picture's identity and hair without its expression, pose and light.
+
+    matte: (H, W) in 0..1, what of the picture is the person, where that is known; else it is found.
+    """
+    seen = find_person(face.color, face.fit, None if matte is None else whole_picture(matte)[0][..., 0])
     fit = _with_hair(face.fit, seen.cutout)
     laid = lay_on_head(face.color, fit, face.landmarks, seen.alpha)
     light = estimate_light(laid)

@@ -154,6 +154,18 @@ def test_motion_comes_later_by_a_part_of_a_frame(order, tmp_path):
     assert contents(tmp_path / "a")["portrait_0010.png"] != contents(tmp_path / "b")["portrait_0010.png"]
 
 
+def test_a_still_is_a_frame_of_the_whole(order, tmp_path):
+    render_portrait(in_folder(order, tmp_path / "whole"), silent)
+    for still, number in ((12, 13), (99, 20)):
+        result = render_portrait(in_folder(order, tmp_path / "still", still=still, overwrite=True), silent)
+        assert result.count == 1
+        seen, expected = (
+            np.asarray(Image.open(path), int)
+            for path in (result.held, tmp_path / "whole" / f"portrait_{number:04d}.png")
+        )
+        assert np.abs(seen - expected).max() <= 1
+
+
 def test_what_cannot_be_read_is_told_and_nothing_written(order, tmp_path):
     with pytest.raises(PortraitError, match=r"none\.png"):
         render_portrait(in_folder(order, tmp_path / "out", image="none.png"), silent)
