@@ -48,7 +48,7 @@ _LIT_DEPTH_M: Final = 0.032
 _DARKEST: Final = 0.12
 _GRAY: Final = 0.12
 """Difference between the channels of skin, over the largest, below which a picture has lost color."""
-_FLESH: Final = np.array([0.75, 1.3, 1.05], np.float32)
+_FLESH: Final = np.array([0.8, 1.2, 1.2], np.float32)
 """Powers of what is left of red, green and blue in the dark: light that lips and cheeks have scattered is red."""
 _LID_SHADOW: Final = 0.35
 """How much darker the upper lid makes the white of the eye below it."""
@@ -62,9 +62,9 @@ _TEETH_SHARE: Final = 0.6
 """Where this share of what the picture shows behind the lips is so bright, over the skin, it is teeth and goes on being
 seen when the lips move; else it is dark, or the lips themselves."""
 _LITTLE_AREA: Final = 0.05
-_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING, _LID_RIM = range(6)
+_EYE, _UPPER_TEETH, _LOWER_TEETH, _TONGUE, _LINING = range(5)
 _KINDS: Final = (("eyeLeft", "eyeRight"), ("teethUpper", "gumsUpper"), ("teethLower", "gumsLower"), ("tongue",),
-                   ("mouth",), ("lidRims",))  # fmt: skip
+                   ("mouth", "lidRims"))  # fmt: skip
 """Parts behind the skin, by kind: one kind does not show the colors of another in the picture."""
 _SIDE_RAD: Final = (1.05, 0.65)
 """Angle from straight ahead, seen from above, at which the drawn face ends, and from which it is whole."""
@@ -211,7 +211,7 @@ class _Painter:
         self.rest = torch.as_tensor(rest.gaze, device=self.device)
         self.shown_at_rest = F.max_pool2d(shown, 5, stride=1, padding=2)
         narrow = F.avg_pool2d(1 - F.max_pool2d(1 - shown, 3, stride=1, padding=1), 3, stride=1, padding=1)
-        narrow[:, [_LOWER_TEETH, _TONGUE, _LINING, _LID_RIM]] = 0
+        narrow[:, [_LOWER_TEETH, _TONGUE, _LINING]] = 0
         self.shown = narrow
         self.inner = torch.as_tensor(self._inner_colors(portrait, order, faces.cpu().numpy()), device=self.device)
 
@@ -374,10 +374,8 @@ class _Painter:
         gaze = (self._tensor(part.gaze) - self.rest).abs().amax((1, 2))
         lips, turn = self._tensor(part.lips).abs(), self._tensor(part.angles).norm(dim=1)
         mouth = torch.maximum(_ramp(*_LIPS_MOVED, lips), _ramp(*_HEAD_MOVED, turn))
-        by_kind = [mouth] * len(_KINDS)
-        by_kind[_EYE] = _ramp(*_EYES_MOVED, gaze)
-        by_kind[_LID_RIM] = _ramp(*_LIDS_SHUT, self._tensor(part.lids)).amax(1)
-        return torch.stack(by_kind, dim=1)
+        eyes = _ramp(*_EYES_MOVED, gaze)
+        return torch.stack([eyes if kind == _EYE else mouth for kind in range(len(_KINDS))], dim=1)
 
     def _tensor(self, values: NDArray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
