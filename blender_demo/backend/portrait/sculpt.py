@@ -47,7 +47,7 @@ _ON_SCALP_M: Final = (0.024, 0.012)
 """Distance of skin from the head model's hair up to which hair may grow there, and from which it surely does."""
 _LIDS_M: Final = (0.0002, 0.0010)
 """Way of skin in a blink from which it belongs to the lid, and fully."""
-_SHADED: Final = (0.5, 2.0)
+_SHADED: Final = (0.7, 1.5)
 """Bounds of what light from one side is taken for, over the mean light."""
 _SURE: Final = 0.5
 """How well the picture has to show a texel for others to be filled from it."""
@@ -56,8 +56,10 @@ _BALD: Final = 0.1
 """Difference in sRGB between skin and what is on the scalp, below which there is no hair."""
 _DARK: Final = 0.8
 """Brightness over that of the skin below which lids show lashes."""
-_HAIR_SEEN: Final = (0.95, 0.5)
-"""How well the picture has to show hair, which ends in the background, and from where on it counts as not seen."""
+_RIM_SEEN: Final = (0.95, 0.5)
+"""How well the picture has to show hair and neck, which end in the background, and what counts as not seen."""
+_NECK_M: Final = (-0.05, -0.07)
+"""Heights in the head frame below which the neck begins, and from which there is nothing else."""
 _CHEEKS: Final = (0.15, 0.43, 0.07)
 """Most distance of cheeks from the middle in u, and the middle and half the height of their rows, over the size."""
 _CLOTHES_M: Final = (-0.12, -0.145)
@@ -199,7 +201,7 @@ def _least_blink(head: HeadModel, blink: int, eye: int) -> float:
 
 def _evenly_lit(laid: FaceTexture, light: Floats) -> Floats:
     """The texture (S, S, 3) without the shading of the picture's light; its color stays."""
-    shading = (light[0] + laid.normals @ light[1:]) / light[0].clip(0.05)
+    shading = (1 + laid.normals @ light[1:].mean(-1) / max(float(light[0].mean()), 0.05))[..., None]
     return to_srgb(from_srgb(laid.color) / shading.clip(*_SHADED))
 
 
@@ -211,11 +213,13 @@ def _all_round(texture: Floats, seen: Floats) -> Floats:
     """
     head, size = load_head(), len(seen)
     height = head.vertices[:, 1]
-    scalp, ears, lids, dressed = (
-        _on_texels(values, size) for values in (_scalp(), _ears(), _lids(), smoothstep(*_CLOTHES_M, height))
+    neck, dressed = smoothstep(*_NECK_M, height), smoothstep(*_CLOTHES_M, height)
+    scalp, ears, lids, neck, dressed = (
+        _on_texels(values, size) for values in (_scalp(), _ears(), _lids(), neck, dressed)
     )
     sure = np.maximum(seen, seen[:, ::-1]) * (1 - ears)
-    sure *= 1 - scalp * smoothstep(*_HAIR_SEEN, sure)
+    ends = np.maximum(scalp, neck)
+    sure *= 1 - ends * smoothstep(*_RIM_SEEN, sure)
     row, column = (np.mgrid[:size, :size] + 0.5) / size
     cheeks = (np.abs(column - 0.5) < _CHEEKS[0]) & (np.abs(row - _CHEEKS[1]) < _CHEEKS[2]) & (sure > _SURE)
     skin_color = _middle(texture, cheeks, texture.mean((0, 1)))
@@ -236,7 +240,8 @@ def _all_round(texture: Floats, seen: Floats) -> Floats:
     filled = skin + (hair - skin) * scalp[..., None]
     if cloth_color is not skin_color:
         filled = filled + (cloth - filled) * dressed[..., None]
-    kept = smoothstep(0.2, 0.8, maximum_filter(sure, 1 + 2 * round(_GAP * size)) * (1 - ears))
+    near = maximum_filter(sure, 1 + 2 * round(_GAP * size)) * (1 - ears) * (1 - ends)
+    kept = smoothstep(0.2, 0.8, np.maximum(sure, near))
     kept = gaussian_filter(kept, _RIM * size) * (1 - lashes)
     return np.asarray(filled + (texture - filled) * kept[..., None]).clip(0, 1)
 
