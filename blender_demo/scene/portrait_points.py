@@ -46,7 +46,7 @@ def add_points(scene: bpy.types.Scene, placed: PlacedPoints, place: Matrix) -> b
     image.source = "FILE"
     image.pack(data=placed.preview, data_len=len(placed.preview))
     behind = _add(collection, f"{_TITLE} Picture", None)
-    behind.empty_display_type, behind.empty_display_size, behind.empty_image_depth = "IMAGE", 1.0, "BACK"
+    behind.empty_display_type, behind.empty_display_size, behind.empty_image_depth = "IMAGE", 1.0, "FRONT"
     behind.data, behind.hide_select = image, True
     behind.matrix_basis = place
     wire = _add(collection, _TITLE, _mesh())
@@ -78,9 +78,7 @@ def put_rest(wire: Any, landmarks: Landmarks) -> int:
     """Put the points that nobody has placed where `landmarks` has them; returns how many were placed."""
     now, start, before = _points(wire)
     placed = before | placed_points(np.where(before[:, None], now, start), now)[0]
-    told = now if landmarks.iris is None else as_points(landmarks)
-    told[:68] = landmarks.points
-    _put(wire, np.where(placed[:, None], now, told), placed)
+    _put(wire, np.where(placed[:, None], now, as_points(landmarks)), placed)
     return int(placed.sum())
 
 

@@ -133,6 +133,7 @@ def test_the_rest_follows_from_a_few_points_that_were_dragged(portrait: Any) -> 
     others = [row for row in range(27, 68) if row not in rows]
     np.testing.assert_allclose(points[others], (start[others] - start[30]) * (1.2, 1.1) + start[30] + (15, -10), atol=6)
     assert np.linalg.norm(points[others] - start[others], axis=1).min() > 3
+    assert np.linalg.norm(points[[68, 73]] - [points[42:48].mean(0), points[36:42].mean(0)], axis=1).max() < 6  # pupils
     assert np.isnan(landmarks_of(wire).points).any(axis=1).sum() == 68 - len(rows)
     _drag(wire, [29], np.array([4.0, 0.0]))  # one more, and the first ones are remembered
     assert np.isnan(landmarks_of(wire).points).any(axis=1).sum() == 68 - len(rows) - 1

@@ -25,6 +25,8 @@ SMALLEST_FACE_PX: Final = 64
 LARGEST_YAW_DEG: Final = 50.0
 """Further round, half of the face is hidden."""
 _CONFIDENCE: Final = 0.5
+_SURER: Final = 0.1
+"""How much surer of a face MediaPipe is if it is not upside down; it sees one then, with eyes and mouth exchanged."""
 _MARGIN: Final = 0.6
 """Added around a detected face, in its widths, so that chin and forehead are in the crop."""
 
@@ -76,6 +78,8 @@ _ORDERS: Final = (
     ("lids of the left eye", (43, 44), (46, 47), True),
 )
 """What lies to the character's right of what, or, last field, above it."""
+_UPSIDE_DOWN: Final = 0.7
+"""Cosine of the angle to straight up under which the mouth may lie from the eyes."""
 _OUT_OF_ORDER: Final = 0.1
 """How far the wrong way these may lie, in distances of the eyes: those of shut lids lie on each other."""
 
@@ -137,6 +141,8 @@ class Landmarks:
                 "The landmarks are mirrored: seen with the mouth below the eyes, the character's right eye lies on the "
                 "left side of the picture. Place the landmarks again."
             )
+        if down[1] < -_UPSIDE_DOWN * np.linalg.norm(down):
+            raise _upside_down()
         across, down = (way / np.linalg.norm(way) / self.eye_distance for way in (across, down))
         for names, first, second, is_above in _ORDERS:
             ways = np.array([self.points[b] - self.points[a] for a in first for b in second])
@@ -266,13 +272,10 @@ def find_landmarks(picture: Floats) -> Landmarks:
 def _face_box(pixels: NDArray[np.uint8], detection: Any) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of the only face in pixels (H, W, 3), with a margin."""
     height, width = pixels.shape[:2]
-    boxes: list[tuple[float, float, float, float]] = []
-    for near_or_far in (0, 1):  # MediaPipe's two detectors: for faces that fill the picture, and for small ones
-        with detection.FaceDetection(model_selection=near_or_far, min_detection_confidence=_CONFIDENCE) as finder:
-            found = finder.process(pixels).detections or ()
-        boxes = [(b.xmin, b.ymin, b.width, b.height) for b in (d.location_data.relative_bounding_box for d in found)]
-        if boxes:
-            break
+    score, boxes = _detected(pixels, detection)
+    turned_over, _ = _detected(np.ascontiguousarray(pixels[::-1, ::-1]), detection)
+    if turned_over > score + _SURER:
+        raise _upside_down()
     if not boxes:
         raise _no_face()
     if len(boxes) > 1:
@@ -285,6 +288,21 @@ def _face_box(pixels: NDArray[np.uint8], detection: Any) -> tuple[int, int, int,
         min(width, int(x + w + margin)),
         min(height, int(y + h + margin)),
     )
+
+
+def _detected(pixels: NDArray[np.uint8], detection: Any) -> tuple[float, list[tuple[float, float, float, float]]]:
+    """How sure the surest face is, 0..1, and the boxes of all: left, top, width and height, in sizes of the picture."""
+    for near_or_far in (0, 1):  # MediaPipe's two detectors: for faces that fill the picture, and for small ones
+        with detection.FaceDetection(model_selection=near_or_far, min_detection_confidence=_CONFIDENCE) as finder:
+            found = finder.process(pixels).detections or ()
+        if found:
+            boxes = [face.location_data.relative_bounding_box for face in found]
+            return max(face.score[0] for face in found), [(b.xmin, b.ymin, b.width, b.height) for b in boxes]
+    return 0.0, []
+
+
+def _upside_down() -> PortraitError:
+    return PortraitError("The face is upside down. Turn the picture by 180 degrees, and use that.")
 
 
 def _no_face() -> PortraitError:

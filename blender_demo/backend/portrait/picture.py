@@ -96,7 +96,8 @@ def _as_arrays(image: Image.Image) -> tuple[Floats, Floats | None]:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         alpha = np.asarray(image.getchannel("A"), np.float32) / 255
-    color = np.asarray(_in_srgb(image), np.float32) / 255
+    color = np.array(_in_srgb(image), np.float32)
+    color /= 255  # in place: a large picture should not come twice
     return color, None if alpha is None or (alpha == 1).all() else alpha
 
 

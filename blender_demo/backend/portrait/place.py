@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ def place_points(order: PointsOrder, progress: Callable[[str, float], None]) -> 
     if order.landmarks:
         known = Landmarks.load(Path(order.landmarks))
         fit = fit_head(known, width, height)
+        if known.iris is None:
+            known = replace(known, iris=np.full((2, 5, 2), np.nan, np.float32))
         landmarks, notes = completed(known, fit), misfit(fit)
     else:
         try:

@@ -168,9 +168,17 @@ def whole_picture(picture: NDArray) -> tuple[Floats, float]:
         raise PortraitError(f"An array of shape {picture.shape} is not a picture. Use a color or a gray picture.")
     channels = picture[..., :3] if picture.shape[2] > 2 else np.repeat(picture[..., :1], 3, axis=2)
     full = np.iinfo(picture.dtype).max if np.issubdtype(picture.dtype, np.integer) else 1
-    color = np.nan_to_num(channels.astype(np.float32) / np.float32(full)).clip(0, 1)
+    block = max(1, max(picture.shape[:2]) // LARGEST_SIDE_PX)
+    color = np.nan_to_num(_block_means(channels, block) / np.float32(full)).clip(0, 1)
     scale = min(1.0, LARGEST_SIDE_PX / max(color.shape[:2]))
     if scale < 1:
         color = gaussian_filter(color, (0.4 / scale, 0.4 / scale, 0))
         color = np.asarray(zoom(color, (scale, scale, 1), order=1, grid_mode=True, mode="nearest")).clip(0, 1)
-    return color, scale
+    return color, scale / block
+
+
+def _block_means(values: NDArray, block: int) -> Floats:
+    """Means of `block` x `block` pixels (H, W, C), without a copy of them all; the last are dropped that fill none."""
+    height, width = (side // block for side in values.shape[:2])
+    blocks = values[: height * block, : width * block].reshape(height, block, width, block, -1)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)

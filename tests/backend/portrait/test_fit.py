@@ -218,6 +218,7 @@ def test_the_far_side_of_the_head_is_not_bent(head: HeadModel) -> None:
     [
         (lambda points: points[:, ::-1], "are mirrored"),  # turned over
         (lambda points: points * (-1, 1) + (WIDTH, 0), "are mirrored"),
+        (lambda points: (WIDTH, HEIGHT) - points, "upside down"),
         (lambda points: _exchanged(points, [48, 60], [54, 64]), "corners of the mouth have changed places"),
         (lambda points: _exchanged(points, [17, 18, 19, 20, 21], [26, 25, 24, 23, 22]), "brows have changed places"),
         (lambda points: _exchanged(points, [50, 51, 52], [58, 57, 56]), "upper and lower lip have changed places"),

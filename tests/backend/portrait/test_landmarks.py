@@ -113,6 +113,14 @@ def test_a_mirrored_picture_gives_mirrored_landmarks(astronaut) -> None:
     assert np.linalg.norm(chin - found.points[8]) < 0.1 * found.eye_distance
 
 
+def test_a_picture_on_its_head_is_refused_and_one_on_its_side_is_not(astronaut) -> None:
+    with pytest.raises(PortraitError, match="upside down"):
+        find_landmarks(astronaut[::-1, ::-1])
+    found, turned = find_landmarks(astronaut), find_landmarks(np.rot90(astronaut))
+    upright = np.stack([astronaut.shape[1] - turned.points[:, 1], turned.points[:, 0]], axis=1)
+    assert np.linalg.norm(upright - found.points, axis=1).mean() < 0.06 * found.eye_distance
+
+
 def test_a_picture_without_a_face_is_refused(astronaut) -> None:
     with pytest.raises(PortraitError, match="No face"):
         find_landmarks(np.full((256, 256, 3), 0.5, np.float32))

@@ -54,7 +54,9 @@ def test_the_rest_is_put_where_the_head_has_it(order: PointsOrder, tmp_path: Pat
     placed = Landmarks.load(Path(order.out))
     np.testing.assert_allclose(placed.points[few], true[few], atol=0.01)
     assert np.linalg.norm(placed.points - true, axis=1)[17:].mean() < 0.02 * scene().landmarks.eye_distance
-    assert placed.iris is None
+    assert placed.iris is not None
+    assert scene().landmarks.iris is not None
+    assert np.linalg.norm(placed.iris - scene().landmarks.iris, axis=-1).max() < 0.1 * scene().landmarks.eye_distance
     assert placed.by_hand
 
 
