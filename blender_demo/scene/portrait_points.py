@@ -35,6 +35,8 @@ _MARK: Final = "demo_face_points"
 """Property of every object that is made here."""
 _DOT: Final = 0.006
 """Radius of the marks on the main points, over the longer side of the picture."""
+_BEFORE: Final = 0.002
+"""How far before the picture the points lie, so that they are not drawn into it."""
 _COLOR: Final = (0.1, 0.9, 0.6, 1.0)
 
 
@@ -199,6 +201,6 @@ def _pixels(places: Doubles, width: float, height: float) -> Doubles:
 
 
 def _places(points: Doubles, width: float, height: float) -> Doubles:
-    """Inverse of `_pixels`."""
+    """Inverse of `_pixels`, just before the plane."""
     flat = (points - (width / 2, height / 2)) / max(width, height) * (1, -1)
-    return np.concatenate([flat, np.zeros((len(points), 1))], axis=1)
+    return np.concatenate([flat, np.full((len(points), 1), _BEFORE)], axis=1)
