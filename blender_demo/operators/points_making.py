@@ -2,11 +2,11 @@
 """What the operators do for the points of a face: they let the worker find them, or fit those that nobody placed."""
 
 from dataclasses import dataclass
-from math import pi
+from math import inf, pi
 from typing import Any, Final
 
 import bpy
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
 from ..backend.errors import PortraitError, WorkerError
 from ..backend.portrait.landmarks import Landmarks
@@ -22,6 +22,8 @@ __all__ = ["FirstPoints", "RestOfPoints", "start_fit", "start_points"]
 
 _SHARE_OF_VIEW: Final = 0.5
 """Longer side of the picture over the distance of a 3D view, so that it is seen whole."""
+_MARGIN: Final = 0.01
+"""Between the picture and what is behind it, over its longer side."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,19 @@ def _result(job: PointsJob) -> PlacedPoints:
 
 
 def _place(context: Any) -> Matrix:
-    """Where the picture goes: in the middle of the 3D view, facing it; without one upright at the 3D cursor."""
+    """Where the picture goes: in the middle of the 3D view, facing it; without one upright at the 3D cursor.
+
+    Before all meshes that are there, so that none hides it; in perspective not too near to the eye.
+    """
     view = getattr(context, "region_data", None)
     if isinstance(view, bpy.types.RegionView3D):
-        turn = view.view_rotation.to_matrix().to_4x4()
-        size = _SHARE_OF_VIEW * view.view_distance
-        return Matrix.Translation(view.view_location) @ turn @ Matrix.Scale(size, 4)
-    size = 1.0 / context.scene.unit_settings.scale_length
-    turn = Matrix.Rotation(pi / 2.0, 4, "X")
-    return Matrix.Translation(context.scene.cursor.location) @ turn @ Matrix.Scale(size, 4)
+        turn, middle, size = view.view_rotation.to_matrix(), view.view_location, _SHARE_OF_VIEW * view.view_distance
+        farthest = _SHARE_OF_VIEW * view.view_distance if view.is_perspective else inf
+    else:
+        turn, middle = Matrix.Rotation(pi / 2.0, 3, "X"), context.scene.cursor.location
+        size, farthest = 1.0 / context.scene.unit_settings.scale_length, inf
+    meshes = [obj for obj in context.view_layer.objects if obj.type == "MESH" and obj.visible_get()]
+    corners = [obj.matrix_world @ Vector(corner) for obj in meshes for corner in obj.bound_box]
+    depths = [(corner - middle).dot(turn.col[2]) for corner in corners]
+    before = min(max(depths, default=0.0) + _MARGIN * size, farthest) if max(depths, default=0.0) > 0.0 else 0.0
+    return Matrix.LocRotScale(middle + before * turn.col[2], turn, Vector((size, size, size)))

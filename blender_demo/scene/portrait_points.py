@@ -48,7 +48,7 @@ def add_points(scene: bpy.types.Scene, placed: PlacedPoints, place: Matrix) -> b
     image.source = "FILE"
     image.pack(data=placed.preview, data_len=len(placed.preview))
     behind = _add(collection, f"{_TITLE} Picture", None)
-    behind.empty_display_type, behind.empty_display_size, behind.empty_image_depth = "IMAGE", 1.0, "FRONT"
+    behind.empty_display_type, behind.empty_display_size, behind.empty_image_depth = "IMAGE", 1.0, "DEFAULT"
     behind.data, behind.hide_select = image, True
     behind.matrix_basis = place
     wire = _add(collection, _TITLE, _mesh())

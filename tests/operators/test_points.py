@@ -119,6 +119,13 @@ def test_the_picture_stands_at_the_cursor_a_meter_large(portrait: Any, scale: fl
     assert at.col[2].to_3d().normalized().y == pytest.approx(-1.0)  # faces the front view
 
 
+def test_the_picture_stands_before_what_would_hide_it(portrait: Any) -> None:
+    bpy.ops.mesh.primitive_cube_add(size=2.0, location=(0.0, 1.0, 0.0))
+    bpy.ops.mesh.primitive_cube_add(size=2.0, location=(0.0, -3.0, 0.0))
+    bpy.ops.demo.place_points()
+    assert tuple(portrait.wire().parent.location) == pytest.approx((0.0, -4.01, 0.0), abs=1e-4)
+
+
 def test_the_rest_follows_from_a_few_points_that_were_dragged(portrait: Any) -> None:
     bpy.ops.demo.place_points()
     wire, rows = portrait.wire(), list(MAIN_POINTS.values())
