@@ -65,3 +65,15 @@ def test_too_few_points_are_refused_and_nothing_is_written(order: PointsOrder, t
     with pytest.raises(PortraitError, match="right eye"):
         place_points(PointsOrder(order.image, str(tmp_path / "few.json"), order.out), silent)
     assert not Path(order.out).exists()
+
+
+def test_a_face_that_is_seen_gets_its_own_points(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe", reason="needs MediaPipe")
+    picture = shared_data / "portraits" / "astronaut.png"
+    result = place_points(PointsOrder(str(picture), "", str(tmp_path / "all.json")), silent)
+    assert result.found
+    assert not result.notes
+    landmarks = Landmarks.load(tmp_path / "all.json")
+    assert not landmarks.by_hand
+    assert landmarks.iris is not None
+    assert np.linalg.norm(landmarks.iris[1, 0] - landmarks.eyes[0]) < 0.1 * landmarks.eye_distance
