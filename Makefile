@@ -9,8 +9,8 @@ VALID_TAGS = .venv/lib/python3.11/site-packages/bpy/4.5/scripts/modules/_bpy_int
 MATRIX_TESTS := -m 'not slow and not real_blender' --ignore=tests/backend --ignore=tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix test-5.0 test-5.2 real-blender lint bench train finetune ablations
-.PHONY: zip setup clean portrait-sheets
+.PHONY: help demo test test-slow test-matrix test-5.0 test-5.2 real-blender lint bench train train-portrait finetune
+.PHONY: ablations zip setup clean portrait-sheets
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ bench: $(STAMP) ## measure speed; tables, and JSON under build/bench
 train: $(STAMP) ## train the networks from the data sets named in docs/training.md
 	@test -d build/training/voices || $(RUN) -m blender_demo.backend.training.synthesize build/training/voices --clips 2400
 	$(RUN) -m blender_demo.backend.training $(DATA)
+
+train-portrait: $(STAMP) ## train the portrait's refiner from synthetic people: needs no data, see docs/training.md
+	$(RUN) -m blender_demo.backend.training.refiner
 
 ablations: $(STAMP) ## what each choice of the recipe is worth: build/ablations.md
 	$(RUN) -m blender_demo.backend.training.ablations $(DATA) --out build/ablations.md

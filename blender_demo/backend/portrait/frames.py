@@ -27,6 +27,7 @@ from .mouth import Opening, find_opening
 from .performance import Performance, at_rest, perform
 from .portrait import Portrait
 from .rasterize import RIM, Raster, rasterize
+from .refiner import Refiner
 from .stage import PosedHead, triangles
 from .texture import vertex_normals
 
@@ -105,17 +106,19 @@ def render_frames(
     first: int = 0,
     alpha: bool = False,
     dtype: type[np.uint8 | np.uint16 | np.float16] = np.uint8,
+    refine: bool = True,
 ) -> Generator[NDArray]:
     """Frames (height, width, 3), sRGB, one for each frame of the clip from `first` on, in order.
 
     The whole picture is shown; `width` over `height` should be as in the picture. alpha: only the person is seen, and
     frames (height, width, 4) have straight alpha. dtype: sRGB in whole numbers, or np.float16 for scene-linear colors,
-    premultiplied.
+    premultiplied. refine: a neural network repairs mouth and eyes; PortraitError is raised where its weights are
+    missing or damaged.
     A frame is the same to the bit wherever `first` lies, as long as that is a multiple of `batch`.
     """
     acts = perform(portrait.fit, clip, controls)
     with torch.inference_mode():
-        painter = _Painter(portrait, width, height, device)
+        painter = _Painter(portrait, width, height, device, refine)
 
     def drawn(start: int) -> NDArray:
         with torch.inference_mode():  # counts for a thread
@@ -135,7 +138,7 @@ def render_frames(
 class _Painter:
     """All of a portrait that does not change from frame to frame."""
 
-    def __init__(self, portrait: Portrait, width: int, height: int, device: str) -> None:
+    def __init__(self, portrait: Portrait, width: int, height: int, device: str, refine: bool) -> None:
         def picture(values: NDArray) -> Tensor:
             planes = torch.as_tensor(values, device=device).reshape(*values.shape[:2], -1).permute(2, 0, 1)[None]
             if planes.shape[2:] == (height, width):
@@ -159,6 +162,7 @@ class _Painter:
         self.cut = _fine(self.still)
         self.texture = torch.as_tensor(portrait.texture, device=device).permute(2, 0, 1)[None]
         self._build_mesh(portrait)
+        self.refiner = Refiner(portrait.fit, self.posed, color) if refine else None
 
     def _build_mesh(self, portrait: Portrait) -> None:
         """Faces and what their corners show: place in the picture (2), seen in it, opacity, nearness to an eye.
@@ -297,6 +301,9 @@ class _Painter:
             opening.soften(face, _ramp(*_LIPS_AT_WORK, self._tensor(part.lips).abs()), self.enlarged)
         window = frames[:, :, top : top + height, left : left + width]
         window.copy_(face + (1 - face[:, 3:]) * window)
+        if self.refiner:
+            at[..., :2] += at.new_tensor([left, top])
+            self.refiner.refine(frames, at, part)
         return frames
 
     def _window(self, at: Tensor) -> tuple[int, int, int, int]:

@@ -98,7 +98,9 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
         timings["face"] = time.perf_counter() - began
         if order.still is not None:
             first = min(max(order.still, 0), len(clip) - 1)
-        return render_frames(face, clip, width, height, order.controls, device, batch, first, order.alpha, dtype)
+        return render_frames(
+            face, clip, width, height, order.controls, device, batch, first, order.alpha, dtype, order.refine
+        )
 
     def tell(done: float) -> None:
         low, high = _SHARES["frames"]
@@ -159,5 +161,6 @@ def _hash(data: bytes) -> str:
 def _renderer() -> str:
     """Another program may draw other frames: the hash of all that draws."""
     folder = Path(__file__).parent
-    drawing = sorted([*folder.glob("*.py"), *folder.parent.glob("head/*.npz"), *folder.parent.glob("head/*.py")])
+    own = ("portrait/*.py", "head/*.npz", "head/*.py", "weights/portrait.safetensors")
+    drawing = sorted(path for pattern in own for path in folder.parent.glob(pattern))
     return _hash(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in drawing))

@@ -20,7 +20,7 @@ __all__ = ["PosedHead", "triangles"]
 
 _CHIN: Final = 8
 _EYES: Final = ("eyeLeft", "eyeRight")
-_LOOK_REACH_M: Final = 0.035
+_LOOK_REACH_M: Final = 0.030
 """How far from an eye its gaze moves skin."""
 _WIDER: Final = 1.12
 """Teeth over those of the head model, from side to side."""
