@@ -44,6 +44,7 @@ _HELD: Final = {"jawOpen": 0.3, "headYaw": 0.1, "eyeBlinkLeft": 0.4}
 _HELD_FRAMES: Final = 10
 FIRST_SEED: Final = 50_000
 """Of the synthetic people that are measured: far from those that the refiner learns from."""
+_SPARE_PX: Final = 8
 _PUT_TO_TRACK: Final = 10
 """Frames of each video whose output is tracked again."""
 
@@ -110,21 +111,40 @@ def _measure_video(path: Path, clips: Path | None, landmarks: Path, every: int) 
     }
     for name, clip in acts.items():
         part = MotionClip(clip.fps, clip.channels[chosen])
-        ours = np.stack(list(render_frames(portrait, part, width, height)))[..., :3] / np.float32(255)
+        ours = _rendered(portrait, part, width, height)
         points = _model_points(portrait, part)
         moved = rest + points - points[0]
         out[f"warp_{name}"] = figures(lambda i, t, moved=moved: warped(first, rest, moved[i]))
-        out[f"ours_{name}"] = figures(lambda i, t, ours=ours: ours[i])
-        out[f"ours_{name}"] |= _steadiness(portrait, ours, frames[chosen]) | _tracked_again(ours, points)
+        for way, pictures in ours.items():
+            out[f"{way}_{name}"] = figures(lambda i, t, pictures=pictures: pictures[i])
+            out[f"{way}_{name}"] |= _steadiness(portrait, pictures, frames[chosen])
+        out[f"ours_{name}"] |= _tracked_again(ours["ours"], points)
     return out
 
 
+def _rendered(portrait: Portrait, clip: MotionClip, width: int, height: int) -> dict[str, Floats]:
+    """Frames (T, H, W, 3) with the refiner, "ours", and without, "plain"."""
+    return {
+        way: np.stack(list(render_frames(portrait, clip, width, height, refine=refine)))[..., :3] / np.float32(255)
+        for way, refine in (("ours", True), ("plain", False))
+    }
+
+
 def _figures(ours: Floats, truth: Floats, masks: dict[str, Mask]) -> dict[str, float]:
+    box = _box(np.any(list(masks.values()), axis=0))
+    ours, truth, masks = ours[box], truth[box], {name: mask[box] for name, mask in masks.items()}
     return {
         **{f"psnr_{name}": psnr(ours, truth, mask) for name, mask in masks.items()},
         **{f"ssim_{name}": similarity(ours, truth, mask) for name, mask in masks.items()},
         "gradients_face": 100 * gradient_difference(ours, truth, masks["face"]),
     }
+
+
+def _box(where: Mask) -> tuple[slice, slice]:
+    """Rows and columns of all that is measured in a mask, windows around its pixels too."""
+    rows, columns = (np.flatnonzero(where.any(axis)) for axis in (1, 0))
+    top, left = (max(int(along[0]) - _SPARE_PX, 0) for along in (rows, columns))
+    return slice(top, rows[-1] + 1 + _SPARE_PX), slice(left, columns[-1] + 1 + _SPARE_PX)
 
 
 def _model_points(portrait: Portrait, clip: MotionClip) -> Floats:
@@ -169,7 +189,7 @@ def _pooled(measured: Sequence[dict[str, dict[str, float]]]) -> dict[str, Any]:
         out["mean"][way] = {name: float(values.mean()) for name, values in by_figure.items()}
         out["interval"][way] = {name: _half_width(values) for name, values in by_figure.items()}
     for ours in (way for way in ways if way.startswith("ours")):
-        for other in (way for way in ways if not way.startswith("ours")):
+        for other in (way for way in ways if way != ours):
             leads = {f: np.array([one[ours][f] - one[other][f] for one in measured]) for f in FIGURES}
             out["lead"][f"{ours} - {other}"] = {
                 name: {"mean": float(values.mean()), "interval": _half_width(values)} for name, values in leads.items()
@@ -236,8 +256,7 @@ def synthetic_report(seeds: Iterable[int], size: int, frames: int = 12) -> dict[
         except PortraitError as error:
             people[str(seed)] = {"skipped": str(error)}
             continue
-        ours = np.stack(list(render_frames(portrait, clip, size, size)))[..., :3] / np.float32(255)
-        ways = {"still": np.broadcast_to(still, truth.shape), "ours": ours}
+        ways = {"still": np.broadcast_to(still, truth.shape), **_rendered(portrait, clip, size, size)}
         people[str(seed)] = {way: _means(pictures, truth, masks) for way, pictures in ways.items()}
     measured = [one for one in people.values() if "skipped" not in one]
     return {"people": people, **(_pooled(measured) if measured else {})}
