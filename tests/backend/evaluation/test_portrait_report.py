@@ -18,7 +18,7 @@ from blender_demo.backend.training.synthetic_heads import SyntheticPerson
 from ..portrait.heads import clip_of
 
 SIZE = 160
-WAYS = {"still", "warp_tracked", "ours_followed", "warp_followed"}
+WAYS = {"still", "warp_tracked", "warp_followed", "ours_followed", "plain_followed"}
 
 
 @pytest.fixture(scope="module")
