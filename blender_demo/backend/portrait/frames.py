@@ -298,7 +298,8 @@ class _Painter:
         color, opacity, opening = self._shaded(raster, moved, self._lids_at(at, part))
         face = raster.resolve(torch.cat([color * opacity, opacity], dim=1))
         if opening:
-            opening.soften(face, _ramp(*_LIPS_AT_WORK, self._tensor(part.lips).abs()), self.enlarged)
+            drawn = torch.maximum(_ramp(*_LIPS_AT_WORK, self._tensor(part.lips).abs()), moved[:, _LINING])
+            opening.soften(face, drawn, self.enlarged)
         window = frames[:, :, top : top + height, left : left + width]
         window.copy_(face + (1 - face[:, 3:]) * window)
         if self.refiner:
