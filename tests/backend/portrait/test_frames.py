@@ -9,6 +9,7 @@ import torch
 from scipy.ndimage import binary_dilation
 
 from blender_demo.backend.head.head_model import load_head
+from blender_demo.backend.portrait import frames as drawing
 from blender_demo.backend.portrait.frames import render_frames
 from blender_demo.backend.portrait.performance import perform
 from blender_demo.backend.portrait.portrait import Portrait
@@ -123,6 +124,17 @@ def test_a_gray_picture_stays_gray_with_the_mouth_open(portrait: Portrait):
     drained = replace(portrait, **{name: gray(getattr(portrait, name)) for name in names})
     for frame in frames(drained, {"jawOpen": 0.6}, both("eyeBlink", 1.0)):
         assert np.ptp(frame, axis=-1).max() < 0.02
+
+
+def test_all_is_made_on_the_device_that_was_asked_for(portrait: Portrait, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(drawing, "computed_ahead", lambda compute, items, device: map(compute, items))
+
+    def drawn() -> np.ndarray:
+        return np.stack(list(render_frames(portrait, clip_of(*SPEECH), SIZE, SIZE, refine=False)))
+
+    wanted = drawn()
+    with torch.device("meta"):  # what is made without a device has no values, and cannot be mixed with what has
+        assert np.array_equal(drawn(), wanted)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,10 @@ import pytest
 from PIL import Image
 
 from blender_demo.backend.errors import JobCancelled, PortraitError
+from blender_demo.backend.portrait.frames import render_frames
 from blender_demo.backend.portrait.sequence import FrameSet, write_sequence
+
+from .heads import SIZE, clip_of, fit_with, portrait_of
 
 ROOT = Path(__file__).parents[3]
 COUNT, BYTES = 20, 8 * 8 * 4
@@ -168,6 +172,24 @@ def test_a_folder_that_is_a_file_is_told(frames):
     frames.folder.touch()
     with pytest.raises(PortraitError, match="Choose one you may write to"):
         write_sequence(frames, render, BYTES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_does_not_grow_with_the_sequence(tmp_path):
+    portrait, count, used = portrait_of(fit_with()), 480, []
+    clip = clip_of(*({"jawOpen": 0.3 * (index % 5), "headYaw": 0.01 * (index % 7)} for index in range(count)))
+    frames = FrameSet(tmp_path, "talk", count, {})
+
+    def measure(_):
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+        used.append(pages * resource.getpagesize())
+
+    write_sequence(
+        frames, lambda first: render_frames(portrait, clip, SIZE, SIZE, first=first), BYTES, 4, progress=measure
+    )
+    early, late = np.max(used[count // 8 : count // 4]), np.max(used[-count // 8 :])
+    assert late - early < 0.2 * 0.75 * count * SIZE * SIZE * 3, "of what keeping the frames between would take"
 
 
 def test_a_renderer_that_stops_early_is_told(frames):
