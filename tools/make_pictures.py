@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draw the own head with the mouth of "ah", "oo", "ee" and "m": docs/head.png; and dressed as others build theirs, with
-a row for each of `dressed_head.CONVENTIONS`: docs/mapping.png.
+"""Draw the own head with the mouth of "ah", "oo", "ee" and "m": docs/head.png; dressed as others build theirs, with a
+row for each of `dressed_head.CONVENTIONS`: docs/mapping.png; and the demo's portrait speaking: docs/portrait.jpg.
 
     python -m tools.make_pictures
 """
@@ -16,12 +16,19 @@ from PIL import Image
 
 from blender_demo.backend.motion.clip import MotionClip
 from blender_demo.backend.motion.factors import CHANNEL_INDEX, CHANNELS
+from blender_demo.backend.pipeline import Generator
+from blender_demo.backend.portrait.frames import render_frames
+from blender_demo.backend.portrait.landmarks import Landmarks
+from blender_demo.backend.portrait.picture import read_picture
+from blender_demo.backend.portrait.portrait import build_portrait
+from blender_demo.backend.settings import GenerationSettings
 from blender_demo.scene.bake import bake
 from blender_demo.scene.bake_options import BakeOptions
 from blender_demo.scene.character import Character, find_character
 from blender_demo.scene.detect import detect_character
 from blender_demo.scene.head import add_head, add_stage
 
+from .demo import PICTURE, SPEECH
 from .dressed_head import CONVENTIONS, dressed_head
 from .preview import contact_sheet
 
@@ -52,8 +59,17 @@ MOUTHS: Final = (
 )
 
 
+SPOKEN_S: Final = (1.52, 2.52, 4.6, 6.0)
+"""Seconds into the recording at which the portrait is drawn."""
+PORTRAIT_PIXELS: Final = (640, 800)
+PORTRAIT_BOX: Final = (45, 100, 595, 650)
+"""Of these pixels the part that is shown, and how large."""
+PORTRAIT_SHOWN: Final = 320
+
+
 def main() -> None:
     """Pose, bake and draw."""
+    _draw_portrait(DOCS / "portrait.jpg")
     _draw(lambda scene: find_character(add_head(scene).meshes[0]), DOCS / "head.png", samples=64)
     with tempfile.TemporaryDirectory() as folder:
         rows = [Path(folder) / f"{row}.png" for row in range(len(CONVENTIONS))]
@@ -64,6 +80,22 @@ def main() -> None:
         for number, picture in enumerate(pictures):
             sheet.paste(picture, (0, number * picture.height))
         sheet.resize((sheet.width // 2, sheet.height // 2)).quantize(256).save(DOCS / "mapping.png", optimize=True)
+
+
+def _draw_portrait(path: Path) -> None:
+    """The picture, and four frames of the demo's take."""
+    take = Generator("cpu").generate(SPEECH, GenerationSettings(), lambda *_: None).clip.completed()
+    spoken = MotionClip(take.fps, take.channels[[round(seconds * take.fps) for seconds in SPOKEN_S]])
+    width, height = PORTRAIT_PIXELS
+    color, _ = read_picture(PICTURE)
+    portrait = build_portrait(color, Landmarks.load(PICTURE.with_suffix(".landmarks.json")))
+    frames = [frame[..., :3] for frame in render_frames(portrait, spoken, width, height)]
+    row = [Image.fromarray(np.ascontiguousarray(frame)) for frame in ((color * 255).round().astype(np.uint8), *frames)]
+    sheet = Image.new("RGB", (len(row) * PORTRAIT_SHOWN, PORTRAIT_SHOWN))
+    for number, picture in enumerate(row):
+        shown = picture.resize((PORTRAIT_SHOWN,) * 2, Image.Resampling.LANCZOS, box=PORTRAIT_BOX)
+        sheet.paste(shown, (number * PORTRAIT_SHOWN, 0))
+    sheet.save(path, quality=92, subsampling=0)
 
 
 def _draw(add_character: Callable[[bpy.types.Scene], Character], path: Path, samples: int) -> None:
