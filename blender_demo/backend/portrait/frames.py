@@ -21,6 +21,7 @@ from ..motion.clip import MotionClip
 from .ahead import computed_ahead
 from .carry import Carry, sampled
 from .controls import NEUTRAL, PortraitControls
+from .fill import smoothstep
 from .lids import lid_skin
 from .light import to_srgb
 from .mouth import Opening, find_opening
@@ -47,6 +48,9 @@ _BEHIND_SKIN_M: Final = 0.0015
 _LIT_DEPTH_M: Final = 0.032
 """Depth behind the lips at which the inside of the mouth is darker by a factor e."""
 _DARKEST: Final = 0.12
+_CHEEKS_M: Final = (0.013, 0.023)
+"""Way from the middle of the mouth from which cheeks and corners of the lips shade it, and fully."""
+_CHEEKS_SHADOW: Final = 0.7
 _GRAY: Final = 0.12
 """Difference between the channels of skin, over the largest, below which a picture has lost color."""
 _FLESH: Final = np.array([0.8, 1.2, 1.2], np.float32)
@@ -264,6 +268,7 @@ class _Painter:
         ahead = normals[:, 2].clip(0, 1)
         lips = head.vertices[head.lip_loop, 2].mean()
         lit = np.exp(-(lips - head.vertices[:, 2]).clip(0) / _LIT_DEPTH_M).clip(_DARKEST, 1) * (0.6 + 0.4 * ahead)
+        lit *= 1 - _CHEEKS_SHADOW * smoothstep(*_CHEEKS_M, np.abs(head.vertices[:, 0]))
         above = (head.vertices[:, 1] - head.eye_centres[0, 1]) / head.eye_radius
         ball = (1 - _LID_SHADOW * np.clip(above / 0.5, 0, 1)) * (0.72 + 0.25 * ahead)
         rims = head.part == head.parts.index("lidRims")
