@@ -73,6 +73,9 @@ _INWARD_M, _NARROWER = 0.005, 0.95
 """How much deeper teeth, gums and tongue lie than in the head model, and their width over the model's: other people's
 lips lie closer to them."""
 _INNER: Final = ("teethUpper", "teethLower", "gumsUpper", "gumsLower", "tongue")
+_TEETH: Final = np.array([0.92, 0.89, 0.82], np.float32)
+_FLESH: Final = np.array([0.76, 0.37, 0.37], np.float32)
+"""sRGB of teeth, gums and tongue in white light; they get the cast of the white of the eyes."""
 _STRANDS: Final = (0.05, (9.0, 1.2))
 """Of hair that is not seen: standard deviation of its brightness, and size of strands down and across, in texels."""
 
@@ -109,7 +112,9 @@ def sculpt_head(face: FittedFace, matte: Floats | None = None) -> PersonHead:
         eye_centres=head.eye_centres + np.stack(moved),
         skin_colors=_colors_of_vertices(person, texture),
     )
-    return PersonHead(person, np.round(255 * texture).astype(np.uint8), {"iris": iris, "sclera": sclera})
+    cast = sclera / sclera.max()
+    inside = {"teeth": _TEETH * cast, "gums": _FLESH * cast, "tongue": _FLESH * cast}
+    return PersonHead(person, np.round(255 * texture).astype(np.uint8), {"iris": iris, "sclera": sclera, **inside})
 
 
 # --- shape -----------------------------------------------------------------------------------------------------------

@@ -47,6 +47,14 @@ def test_the_scalp_reaches_as_far_as_the_hair_in_the_picture(face: FittedFace, p
     np.testing.assert_allclose(person.model.vertices[skin][chin], bare[skin][chin], atol=1e-6)
 
 
+def test_teeth_have_the_cast_of_the_white_of_the_eyes(face: FittedFace) -> None:
+    warm = sculpt_head(replace(face, color=face.color * np.float32([1.0, 0.8, 0.5])))
+    plain = sculpt_head(face)
+    assert (
+        warm.colors["teeth"][2] / warm.colors["teeth"][0] < 0.75 * plain.colors["teeth"][2] / plain.colors["teeth"][0]
+    )
+
+
 @pytest.mark.parametrize("mode", [4, 5])
 @pytest.mark.parametrize("amount", [-2.5, 2.5])
 def test_a_whole_blink_shuts_the_lids_of_anybody_as_far(face: FittedFace, mode: int, amount: float) -> None:
