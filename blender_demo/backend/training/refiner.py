@@ -38,10 +38,10 @@ _HELD_OUT: Final = 10
 
 @dataclass(frozen=True)
 class RefinerRecipe:
-    people: int = 160
+    people: int = 320
     frames: int = 16
     """Of each person."""
-    steps: int = 4500
+    steps: int = 8000
     """Of the mouth's network, and of the eyes'."""
     batch: int = 16
     rate: float = 8e-4
