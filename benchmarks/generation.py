@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from blender_demo.backend.settings import GenerationSettings
-from blender_demo.backend.worker.client import Worker
+from blender_demo.backend.worker.client import GenerationJob, Worker
 from blender_demo.scene.bake import BakeOptions
 from tools.demo import SPEECH, timed_job
 
@@ -28,8 +28,8 @@ def main(device: str = "auto") -> None:
     with tempfile.TemporaryDirectory() as folder, Worker(Path(sys.executable)) as worker:
         audio = Path(folder) / "minute.wav"
         write_minute(audio)
-        timed_job(worker, SPEECH, settings, "Warming up")
-        job, seconds = timed_job(worker, audio, settings, "Generating 60 s")
+        timed_job(GenerationJob(worker, SPEECH, settings), "Warming up")
+        job, seconds = timed_job(GenerationJob(worker, audio, settings), "Generating 60 s")
     assert job.clip is not None
     scene, character = head_in_a_new_scene()
     report = bake_clip(job.clip, scene, character, BakeOptions().tolerance)
