@@ -18,8 +18,6 @@ from mathutils import Matrix, Vector
 
 from blender_demo.backend.errors import DemoError
 from blender_demo.backend.motion.clip import MotionClip
-from blender_demo.backend.settings import GenerationSettings
-from blender_demo.backend.worker.client import GenerationJob, Worker
 from blender_demo.map_file import characters_in, open_model
 from blender_demo.scene.bake import bake
 from blender_demo.scene.bake_options import BakeOptions
@@ -31,6 +29,7 @@ from blender_demo.scene.rig_profile import RigProfile
 
 from . import preview
 from .mouth_shapes import choose_frames, load_phones
+from .takes import kept_take
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SPEECH: Final = ROOT / "demo" / "speech.ogg"
@@ -46,7 +45,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "characters", help="folder for the pictures")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    clip = _speech(arguments.audio, arguments.out)
+    clip = kept_take(arguments.audio, arguments.out)
     phones = arguments.audio.with_suffix(".phones.json")
     frames = choose_frames(clip, load_phones(phones) if phones.is_file() else ())
     failed = 0
@@ -58,15 +57,6 @@ def main() -> int:
             failed += 1
             print(f"{file.name}: {error}", file=sys.stderr)
     return int(failed > 0)
-
-
-def _speech(audio: Path, folder: Path) -> MotionClip:
-    """The clip of the recording, made once."""
-    kept = folder / f"{audio.stem}.npz"
-    if not kept.is_file():
-        with Worker(Path(sys.executable)) as worker:
-            GenerationJob(worker, audio, GenerationSettings()).run().save(kept)
-    return MotionClip.load(kept)
 
 
 def _draw(file: Path, clip: MotionClip, frames: list[int], sheet: Path) -> str:

@@ -26,10 +26,9 @@ from blender_demo.backend.portrait.landmarks import Landmarks, find_landmarks
 from blender_demo.backend.portrait.picture import on_white, read_picture
 from blender_demo.backend.portrait.portrait import Portrait, build_portrait
 from blender_demo.backend.portrait.render import output_size
-from blender_demo.backend.settings import GenerationSettings
-from blender_demo.backend.worker.client import GenerationJob, Worker
 
 from .mouth_shapes import lip_aperture
+from .takes import kept_take
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SPEECH: Final = ROOT / "demo" / "speech.ogg"
@@ -57,7 +56,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "portrait", help="folder for the sheets")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    clips = {audio.stem: _speech(audio, arguments.out) for audio in arguments.audio}
+    clips = {audio.stem: resample(kept_take(audio, arguments.out).completed(), FPS) for audio in arguments.audio}
     given: Path = arguments.pictures
     pictures = [given] if given.is_file() else sorted(given.iterdir())
     failed = 0
@@ -72,15 +71,6 @@ def main() -> int:
             failed += 1
             print(f"{path.name}: {error}", file=sys.stderr)
     return int(failed > 0)
-
-
-def _speech(audio: Path, folder: Path) -> MotionClip:
-    """The clip of a recording at the rate of the frames; generated once."""
-    kept = folder / f"{audio.stem}.npz"
-    if not kept.is_file():
-        with Worker(Path(sys.executable)) as worker:
-            GenerationJob(worker, audio, GenerationSettings()).run().save(kept)
-    return resample(MotionClip.load(kept).completed(), FPS)
 
 
 def _portrait(path: Path, folder: Path) -> tuple[Portrait, Landmarks]:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..head.head_model import load_head
+from .fill import smoothstep
 from .fit import HeadFit
 from .performance import Performance, at_rest
 from .plate import HIDDEN
@@ -50,8 +51,8 @@ class Carry:
         reach = int(_REACH * _HEAD_M * float(posed.focal[0]) / fit.translation[2])
         follows = F.max_pool2d(F.pad(cutout, (0, 0, 0, reach)), (reach + 1, 1), stride=1)
         follows = F.max_pool2d(F.pad(follows, (reach, reach, 0, 0)), (1, 2 * reach + 1), stride=1)
-        self.matte = person * _smoothstep(0.0, _FOLLOWS[0], follows)
-        self.stays = 1 - _smoothstep(*HIDDEN, follows)
+        self.matte = person * smoothstep(0.0, _FOLLOWS[0], follows)
+        self.stays = 1 - smoothstep(*HIDDEN, follows)
         self.cell = max(4, round(min(width, height) / _NODES))
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         y, x = (torch.arange(count, device=posed.device) + 0.5 for count in (rows, columns))
@@ -72,7 +73,7 @@ class Carry:
         self.points = posed.behind(self.nodes, filled[0])  # (rows, columns, 3)
         self.moves = filled[1:].view(-1, 3, rows * columns).permute(0, 2, 1).flatten(1)  # (52, nodes * 3)
         border = torch.minimum(self.nodes, self.nodes.new_tensor([width, height]) - self.nodes).amin(-1)
-        self.follows = _smoothstep(0.0, _FRAME * min(width, height), border) * _smoothstep(
+        self.follows = smoothstep(0.0, _FRAME * min(width, height), border) * smoothstep(
             *_FOLLOWS, _smooth(F.interpolate(follows, size=(rows, columns), mode="area"))[0, 0]
         )
         self.rest = torch.as_tensor(rest.weights, device=posed.device)
@@ -137,8 +138,3 @@ def _smooth(values: Tensor) -> Tensor:
     for _ in range(2):
         values = F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     return values
-
-
-def _smoothstep(low: float, high: float, x: Tensor) -> Tensor:
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)

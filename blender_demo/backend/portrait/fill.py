@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is not known is filled from what is: smoothly, without seams. No bpy, no torch."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["box_mean", "diffuse", "smoothstep"]
 
 Floats = NDArray[np.floating]
+Values = TypeVar("Values", Floats, "Tensor")
+
 _SMALLEST: Final = 4
 _WORK: Final = 2**18
 _ROUNDS: Final = (4, 16)
 """Fewest and most rounds of relaxation; large sizes get few, as the smaller ones have done the far distances."""
 
 
-def smoothstep(low: float, high: float, x: Floats) -> Floats:
-    """0 below `low`, 1 above `high`, smooth between; `low` > `high` falls instead."""
-    t = np.clip((x - low) / (high - low), 0, 1)
+def smoothstep(low: float, high: float, x: Values) -> Values:
+    """0 below `low`, 1 above `high`, smooth between; `low` > `high` falls instead. Of arrays and of tensors."""
+    t: Any = ((x - low) / (high - low)).clip(0, 1)
     return t * t * (3 - 2 * t)
 
 

@@ -186,14 +186,17 @@ class _Painter:
         lining = (head.part[head.quads[order]] == head.parts.index("mouth")).any(1)  # seen from within
         faces[lining], uv[lining] = faces[lining, ::-1], uv[lining, ::-1]
         self.faces = faces = torch.as_tensor(faces, device=self.device)
+        self.used = faces.unique()
         uv = torch.as_tensor(uv, device=self.device)
         every = torch.as_tensor(triangles(head.quads[skin]), device=self.device)
         facing, visible = self._facing(shaped[0], at, every)
         inside = torch.as_tensor(opacity >= 1, device=self.device)
-        opacity = torch.as_tensor(opacity, device=self.device) * torch.where(inside, 1.0, _ramp(*_BORDER_ON, facing))
+        opacity = torch.as_tensor(opacity, device=self.device) * torch.where(
+            inside, 1.0, smoothstep(*_BORDER_ON, facing)
+        )
         rims = _rims()
         facing[torch.as_tensor(rims, device=self.device)] = 1  # thin folds, which the picture shows as they are
-        seen = _ramp(*_EDGE_ON, facing) * visible
+        seen = smoothstep(*_EDGE_ON, facing) * visible
         pictured = _at(self.color, _on_fine(at[0, :, :2]))
         self.lids = lid_skin(fit, self.posed, pictured, seen, every, 1 / self.px_per_m)
         near, color = self.lids.near, self.lids.color
@@ -230,8 +233,7 @@ class _Painter:
         side = np.arctan2(np.abs(x), z)
         opacity = np.ones(len(x), np.float32)
         for (low, high), value in ((_SIDE_RAD, side), (_JAW_M, y + 0.3 * z), (_CROWN_M, y)):
-            t = np.clip((value - low) / (high - low), 0, 1)
-            opacity *= (t * t * (3 - 2 * t)).astype(np.float32)
+            opacity *= smoothstep(low, high, value).astype(np.float32)
         opacity[head.part != head.parts.index("skin")] = 1
         return opacity
 
@@ -303,7 +305,7 @@ class _Painter:
         color, opacity, opening = self._shaded(raster, moved, self._lids_at(at, part))
         face = raster.resolve(torch.cat([color * opacity, opacity], dim=1))
         if opening:
-            drawn = torch.maximum(_ramp(*_LIPS_AT_WORK, self._tensor(part.lips).abs()), moved[:, _LINING])
+            drawn = torch.maximum(smoothstep(*_LIPS_AT_WORK, self._tensor(part.lips).abs()), moved[:, _LINING])
             opening.soften(face, drawn, self.enlarged)
         window = frames[:, :, top : top + height, left : left + width]
         window.copy_(face + (1 - face[:, 3:]) * window)
@@ -314,7 +316,7 @@ class _Painter:
 
     def _window(self, at: Tensor) -> tuple[int, int, int, int]:
         """Top, left, height and width of what the drawn face covers in a batch, within the frame."""
-        used = at[:, self.faces.unique(), :2]
+        used = at[:, self.used, :2]
         low, high = used.amin((0, 1)).floor().long(), used.amax((0, 1)).ceil().long()
         limit = low.new_tensor([self.size[1], self.size[0]])
         (left, top), (right, bottom) = low.clamp(min=0).minimum(limit - 1).tolist(), high.minimum(limit).tolist()
@@ -368,8 +370,8 @@ class _Painter:
         """Of each vertex (B, V, 3): how far lids there show skin that the picture does not show, how far they have left
         the lashes of the picture, and how far they are shut."""
         opening = self._tensor(part.lids)
-        moved, shut = (_ramp(*reach, opening)[:, self.is_right] for reach in (_LIDS_SHUT, _LIDS_MEET))
-        stretched = self.lids.folded * _ramp(*_UNFOLDED, self._lid_areas(at) / self.lid_areas)
+        moved, shut = (smoothstep(*reach, opening)[:, self.is_right] for reach in (_LIDS_SHUT, _LIDS_MEET))
+        stretched = self.lids.folded * smoothstep(*_UNFOLDED, self._lid_areas(at) / self.lid_areas)
         moved = torch.where(self.lids.height < 0, shut, moved)  # lower lids hardly move before
         return torch.stack([torch.maximum(stretched, self.lids.lashes * moved), self.lids.within * moved, shut], dim=-1)
 
@@ -386,8 +388,8 @@ class _Painter:
         """How far each kind (B, K) of what is behind the skin has moved from where the picture shows it."""
         gaze = (self._tensor(part.gaze) - self.rest).abs().amax((1, 2))
         lips, turn = self._tensor(part.lips).abs(), self._tensor(part.angles).norm(dim=1)
-        mouth = torch.maximum(_ramp(*_LIPS_MOVED, lips), _ramp(*_HEAD_MOVED, turn))
-        eyes = _ramp(*_EYES_MOVED, gaze)
+        mouth = torch.maximum(smoothstep(*_LIPS_MOVED, lips), smoothstep(*_HEAD_MOVED, turn))
+        eyes = smoothstep(*_EYES_MOVED, gaze)
         return torch.stack([eyes if kind == _EYE else mouth for kind in range(len(_KINDS))], dim=1)
 
     def _tensor(self, values: NDArray) -> Tensor:
@@ -446,9 +448,3 @@ def _on_fine(places: Tensor) -> Tensor:
 def _at(picture: Tensor, places: Tensor) -> Tensor:
     """Values (N, C) of a picture (1, C, H, W) at places (N, 2)."""
     return sampled(picture, places[None, None])[0, :, 0].T
-
-
-def _ramp(low: float, high: float, x: Tensor) -> Tensor:
-    """0 at `low`, 1 at `high`, smooth between; `low` > `high` falls."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)

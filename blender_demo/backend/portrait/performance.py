@@ -23,6 +23,7 @@ from ..motion.factors import (
     gaze_from_eye_look,
 )
 from .controls import NEUTRAL, PortraitControls
+from .fill import smoothstep
 from .fit import HeadFit
 
 __all__ = ["Performance", "at_rest", "perform"]
@@ -128,8 +129,8 @@ def _looks(gaze: Floats) -> Floats:
 
 def _lips_shut(own: Floats) -> Floats:
     """How far (T,) lips at work are shut by a clip's own weights (T, 52), 0..1."""
-    work = _smoothstep(*_AT_WORK, own[:, [ARKIT_NAMES.index(name) for name in _SHUT]].sum(axis=1))
-    return (1 - _smoothstep(0, _NEARLY_SHUT, load_head().aperture(own))) * work
+    work = smoothstep(*_AT_WORK, own[:, [ARKIT_NAMES.index(name) for name in _SHUT]].sum(axis=1))
+    return (1 - smoothstep(0, _NEARLY_SHUT, load_head().aperture(own))) * work
 
 
 def _with_lips(fit: HeadFit, weights: Floats, shut: Floats) -> Floats:
@@ -176,8 +177,3 @@ def _least(opening: Callable[[Floats], Floats], target: Floats, low: float, high
         reached = opening(middle) <= target
         below, above = np.where(reached, below, middle), np.where(reached, middle, above)
     return above
-
-
-def _smoothstep(low: float, high: float, x: Floats) -> Floats:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)

@@ -21,7 +21,16 @@ from .light import estimate_light, eye_colors
 from .plate import complete_plate, find_person
 from .texture import lay_on_head
 
-__all__ = ["PORTRAIT_VERSION", "Portrait", "build_portrait", "fit_face", "misfit", "whole_picture"]
+__all__ = [
+    "PORTRAIT_VERSION",
+    "FittedFace",
+    "Portrait",
+    "build_portrait",
+    "fit_face",
+    "misfit",
+    "take_apart",
+    "whole_picture",
+]
 
 Floats = NDArray[np.float32]
 
@@ -98,7 +107,11 @@ def build_portrait(picture: NDArray, landmarks: Landmarks, matte: NDArray | None
     matte: (H, W) in 0..1, what of the picture is the person, where that is known; else it is found.
     Raises PortraitError for a face that is too small, or that `fit_head` refuses.
     """
-    face = fit_face(picture, landmarks)
+    return take_apart(fit_face(picture, landmarks), matte)
+
+
+def take_apart(face: FittedFace, matte: NDArray | None = None) -> Portrait:
+    """The portrait of a face that is fitted. matte: as of `build_portrait`."""
     color, landmarks, fit = face.color, face.landmarks, face.fit
     cut_out = None if matte is None else whole_picture(matte)[0][..., 0]
     person = find_person(color, fit, cut_out)

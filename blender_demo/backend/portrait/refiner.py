@@ -27,6 +27,7 @@ from ..head.head_model import load_head
 from ..motion.atomic import written_whole
 from ..motion.factors import ARKIT_NAMES
 from .carry import sampled
+from .fill import smoothstep
 from .fit import HeadFit
 from .performance import Performance, at_rest
 from .rasterize import rasterize
@@ -105,7 +106,7 @@ def _places(region: Region) -> Tensor:
 
 def fade(region: Region) -> Tensor:
     """How much (1, 1, h, w) of what is added counts: nothing at the patch's border."""
-    return _ramp(1.0, 1 - 2 * _FADE, _places(region).abs()).prod(-1)[None, None]
+    return smoothstep(1.0, 1 - 2 * _FADE, _places(region).abs()).prod(-1)[None, None]
 
 
 class RefinerNetwork(nn.Module):
@@ -277,12 +278,14 @@ class _Patch:
             return torch.as_tensor(np.asarray(values, np.float32), device=self.posed.device)
 
         weights = tensor(part.weights[:, self.own] - self.rest.weights[:, self.own]).abs().amax(1)
-        moved = torch.maximum(_ramp(*_WEIGHT_MOVED, weights), _ramp(*_TURNED, tensor(part.angles).norm(dim=1)))
+        moved = torch.maximum(
+            smoothstep(*_WEIGHT_MOVED, weights), smoothstep(*_TURNED, tensor(part.angles).norm(dim=1))
+        )
         if self.eye is None:
-            return torch.maximum(moved, _ramp(*_WEIGHT_MOVED, tensor(part.lips).abs()))
+            return torch.maximum(moved, smoothstep(*_WEIGHT_MOVED, tensor(part.lips).abs()))
         gaze = tensor(part.gaze[:, self.eye] - self.rest.gaze[:, self.eye]).norm(dim=1)
         lids = tensor(part.lids[:, self.eye] - 1).abs()
-        return torch.maximum(moved, torch.maximum(_ramp(*_TURNED, gaze), _ramp(*_LIDS_MOVED, lids)))
+        return torch.maximum(moved, torch.maximum(smoothstep(*_TURNED, gaze), smoothstep(*_LIDS_MOVED, lids)))
 
 
 class Refiner:
@@ -291,7 +294,7 @@ class Refiner:
     def __init__(self, fit: HeadFit, posed: PosedHead, picture: Tensor) -> None:
         self.networks = {name: deepcopy(network).to(posed.device) for name, network in load_refiner().items()}
         self.regions = Regions(fit, posed, picture)
-        self.colorful = _ramp(*_COLORFUL, (picture.amax(1) - picture.amin(1)).mean())
+        self.colorful = smoothstep(*_COLORFUL, (picture.amax(1) - picture.amin(1)).mean())
 
     def refine(self, frames: Tensor, at: Tensor, part: Performance) -> None:
         """Repairs frames (B, 4, H, W), colors times alpha and alpha, whose vertices are seen at `at` (B, V, 3)."""
@@ -354,9 +357,3 @@ def load_refiner(path: Path = REFINER_FILE) -> dict[str, RefinerNetwork]:
     for network in loaded.values():
         network.eval().requires_grad_(False)
     return loaded
-
-
-def _ramp(low: float, high: float, x: Tensor) -> Tensor:
-    """0 at `low`, 1 at `high`, smooth between; `low` > `high` falls."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)

@@ -23,7 +23,7 @@ from .kept import KeptPortrait
 from .landmarks import Landmarks, find_landmarks
 from .order import PortraitOrder, PortraitResult
 from .picture import on_white, read_picture
-from .portrait import build_portrait, fit_face, misfit
+from .portrait import FittedFace, fit_face, misfit, take_apart
 from .sequence import FrameSet, Pixels, write_sequence
 
 __all__ = ["find_face", "output_size", "render_portrait"]
@@ -61,8 +61,8 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     kept_portrait = KeptPortrait(Path(order.folder), order.name, _hash(f"{image} {points} {renderer}".encode()))
     portrait = kept_portrait.load()
     if portrait is None:
-        landmarks, notes = find_face(order.image, order.landmarks, picture)
-        make_portrait = partial(build_portrait, picture, landmarks, matte)
+        face, notes = find_face(order.image, order.landmarks, picture)
+        make_portrait = partial(take_apart, face, matte)
     else:
         notes, make_portrait = misfit(portrait.fit), lambda: portrait
     width, height = output_size(picture, order.size)
@@ -92,14 +92,14 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     def render(first: int) -> Generator[Pixels]:
         progress("face", _SHARES["face"][0])
         began = time.perf_counter()
-        face = make_portrait()
+        made = make_portrait()
         if portrait is None:
-            kept_portrait.save(face)
+            kept_portrait.save(made)
         timings["face"] = time.perf_counter() - began
         if order.still is not None:
             first = min(max(order.still, 0), len(clip) - 1)
         return render_frames(
-            face, clip, width, height, order.controls, device, batch, first, order.alpha, dtype, order.refine
+            made, clip, width, height, order.controls, device, batch, first, order.alpha, dtype, order.refine
         )
 
     def tell(done: float) -> None:
@@ -114,17 +114,18 @@ def render_portrait(order: PortraitOrder, progress: Callable[[str, float], None]
     return PortraitResult(str(frames.path(0)), frames.count, kept, width, height, order.fps, device, timings, notes)
 
 
-def find_face(image: str, points: str, picture: NDArray[np.float32]) -> tuple[Landmarks, list[str]]:
-    """The face in a picture, of which a head can be made, and what an artist should know of it.
+def find_face(image: str, points: str, picture: NDArray[np.float32]) -> tuple[FittedFace, list[str]]:
+    """The face in a picture, with the head that was made of it, and what an artist should know of it.
 
     image: path of the picture. points: path of points placed by hand; empty where they are to be found.
     Raises PortraitError, which names the picture.
     """
     try:
         landmarks = Landmarks.load(Path(points)) if points else find_landmarks(picture)
-        return landmarks, misfit(fit_face(picture, landmarks).fit)
+        face = fit_face(picture, landmarks)
     except PortraitError as error:
         raise PortraitError(f"{Path(image).name}: {error}") from error
+    return face, misfit(face.fit)
 
 
 def _device(wanted: str) -> str:

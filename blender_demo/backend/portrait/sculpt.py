@@ -22,7 +22,7 @@ from .light import estimate_light, eye_colors, from_srgb, to_srgb
 from .person_head import PersonHead
 from .picture import on_white, read_picture
 from .plate import find_person
-from .portrait import FittedFace, fit_face, whole_picture
+from .portrait import FittedFace, whole_picture
 from .render import find_face
 from .texture import FaceTexture, lay_on_head, sampled, skin_texels
 
@@ -88,9 +88,9 @@ def make_head(image: str, points: str, progress: Callable[[str, float], None]) -
     progress("picture", 0.0)
     color, matte = read_picture(Path(image))
     picture = on_white(color, matte)
-    landmarks, notes = find_face(image, points, picture)
+    face, notes = find_face(image, points, picture)
     progress("face", 0.2)
-    return sculpt_head(fit_face(picture, landmarks), matte), notes
+    return sculpt_head(face, matte), notes
 
 
 def sculpt_head(face: FittedFace, matte: Floats | None = None) -> PersonHead:

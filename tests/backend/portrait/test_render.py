@@ -79,7 +79,7 @@ def test_the_next_take_of_a_picture_begins_with_its_portrait(order, tmp_path, mo
     render_portrait(in_folder(order, tmp_path), silent)
     (kept,) = tmp_path.glob("*.npz")
     with monkeypatch.context() as patch:
-        patch.setattr(render, "build_portrait", lambda *_: pytest.fail("it is made again"))
+        patch.setattr(render, "take_apart", lambda *_: pytest.fail("it is made again"))
         patch.setattr(render, "find_face", lambda *_: pytest.fail("the face is looked for again"))
         render_portrait(in_folder(order, tmp_path, speed=1.2, overwrite=True), silent)
     again = contents(tmp_path)
